@@ -1,0 +1,138 @@
+"""LeNet-5: convolutions that share weights across the image, read by a small classifier.
+
+LeCun et al. (1998) alternate convolutions, which look for the same small pattern everywhere, with
+subsampling, which forgets exactly where it was found. Two such pairs turn 32x32 pixels into 16
+maps of 5x5; a third convolution covers those whole and yields 120 numbers; two dense layers give
+the ten classes. With full connections from S2 to C3 the network has 61,706 parameters. The paper
+connects each map of C3 to some maps of S2 only (Table I), to break symmetry and save work;
+``sparse`` does that.
+
+Axes used below
+    b  batch      c  channels      h, w  height, width in pixels
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fathom.card import Card
+
+if TYPE_CHECKING:
+    from fathom.training import Experiment
+
+CARD = Card(
+    title="LeNet-5",
+    paper="https://doi.org/10.1109/5.726791",
+    year=1998,
+    summary="Reads handwritten digits with shared convolutions, pooling and a small dense classifier.",
+    rows=("CL04",),
+    differs=(
+        "Plain average pooling: the paper's subsampling also learns a coefficient and a bias for each map.",
+        "Softmax over a dense layer: the paper measures the distance to fixed 7x12 bitmaps (section III).",
+        "tanh without the paper's scaling 1.7159 tanh(2x/3) (Appendix A), so the usual initialisation fits.",
+    ),
+    oracle="nn.Sequential of torch's own layers, same weights; shapes and counts of the paper's Figure 2",
+)
+
+# Table I: the maps of S2 that feed each of the 16 maps of C3.
+TABLE_I = (
+    (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
+    (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
+    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Sizes of the model. The defaults are the paper's for digits of 28x28 pixels."""
+
+    image_size: int = 28
+    channels: int = 1
+    classes: int = 10
+    sparse: bool = False  # connect S2 to C3 as Table I says, instead of fully
+
+    def __post_init__(self) -> None:
+        if self.image_size < 12 or self.image_size % 4:
+            raise ValueError(f"image_size is {self.image_size}; it must be a multiple of 4, 12 or more")
+        for name in ("channels", "classes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+
+    @property
+    def map_size(self) -> int:
+        """Side of the maps that C5 covers whole: 5 for digits."""
+        return (self.image_size // 2 - 4) // 2
+
+    def build(self) -> "LeNet":
+        return LeNet(self)
+
+
+class SparseConvolution(nn.Conv2d):
+    """A convolution some of whose connections are cut: their weights stay zero."""
+
+    connected: Tensor
+
+    def __init__(self, inputs: int, table: tuple[tuple[int, ...], ...], kernel_size: int) -> None:
+        super().__init__(inputs, len(table), kernel_size)
+        connected = torch.zeros(len(table), inputs, 1, 1)
+        for output, chosen in enumerate(table):
+            connected[output, list(chosen)] = 1
+        self.register_buffer("connected", connected)
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b maps rows columns"]:
+        return F.conv2d(input, self.weight * self.connected, self.bias)
+
+
+class LeNet(nn.Module):
+    """Layers carry the paper's names: C for convolution, S for subsampling, F for fully connected."""
+
+    def __init__(self, cfg: Config) -> None:
+        super().__init__()
+        self.cfg = cfg
+        # Digits of 28 pixels are padded to the paper's 32, so that strokes reach the centre of C1's fields.
+        self.c1 = nn.Conv2d(cfg.channels, 6, kernel_size=5, padding=2)
+        self.s2 = nn.AvgPool2d(2)
+        self.c3 = SparseConvolution(6, TABLE_I, 5) if cfg.sparse else nn.Conv2d(6, 16, kernel_size=5)
+        self.s4 = nn.AvgPool2d(2)
+        self.c5 = nn.Conv2d(16, 120, kernel_size=cfg.map_size)
+        self.f6 = nn.Linear(120, 84)
+        self.output = nn.Linear(84, cfg.classes)
+        self.init_weights()
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """All initialisation in one place.
+
+        every weight   Xavier uniform, gain 5/3 for tanh (the output layer: gain 1)
+        every bias     zeros
+        """
+        for layer in (self.c1, self.c3, self.c5, self.f6, self.output):
+            gain = 1.0 if layer is self.output else nn.init.calculate_gain("tanh")
+            nn.init.xavier_uniform_(layer.weight, gain=gain)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes"]:
+        x = self.s2(torch.tanh(self.c1(image)))
+        x = self.s4(torch.tanh(self.c3(x)))
+        x = torch.tanh(self.c5(x)).flatten(1)
+        return self.output(torch.tanh(self.f6(x)))
+
+
+def tiny() -> "Experiment":
+    """The smallest complete run: bars of four directions, a second on one core. Tests run it."""
+    from fathom.data.drawn import bars
+    from fathom.tasks.image_classification import ImageClassification
+    from fathom.training import AdamW, CrossEntropy, Experiment, GradientDescent
+
+    return Experiment(
+        model=Config(image_size=16, classes=4),
+        data=bars(size=16, train=256, valid=64),
+        task=ImageClassification(labels=("-", "|", "/", "\\"), channels=1, height=16, width=16),
+        learning=GradientDescent(objective=CrossEntropy(), optimizer=AdamW(learning_rate=3e-3)),
+        batch_size=32,
+        steps=60,
+    )

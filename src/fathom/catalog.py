@@ -1,0 +1,154 @@
+"""The catalogue: what exists is found by looking, and read without being imported.
+
+Nothing registers itself. A system is a file that holds a literal ``CARD``; a recipe is a public
+function of a file in ``recipes/``; a task is a file in ``tasks/`` with a literal ``NAME``.
+Reading syntax trees keeps ``fathom list`` fast and free of torch, and a broken optional
+dependency cannot hide the rest. These are also the only names that may be looked up when a
+run folder or an artifact is opened: no file of a user ever names something to import.
+"""
+
+import ast
+import csv
+import importlib
+import importlib.resources
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from fathom.card import Card
+from fathom.errors import unknown
+
+ROOT = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A system: its name is the stem of its file."""
+
+    name: str  # "lenet"
+    module: str  # "fathom.architectures.convolutional.lenet"
+    path: Path
+    card: Card
+
+    @property
+    def part(self) -> str:
+        """The part of the roadmap: the first folder below the package."""
+        return self.module.split(".")[1]
+
+    @property
+    def lines(self) -> int:
+        return len(self.path.read_text(encoding="utf-8").splitlines())
+
+    def load(self) -> ModuleType:
+        return importlib.import_module(self.module)
+
+
+@dataclass(frozen=True)
+class RecipeEntry:
+    """A recipe: a public function without required parameters in a file of ``recipes/``."""
+
+    name: str  # "lenet", or "mnist_quick" for a variant in recipes/mnist.py
+    module: str
+    summary: str  # the first line of its docstring
+    system: str  # the file it belongs to
+
+    def load(self) -> Any:
+        return getattr(importlib.import_module(self.module), self.name)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One promise of the inventory."""
+
+    id: str
+    chapter: str
+    item: str
+    works: str
+    compare: str
+
+
+@cache
+def systems() -> dict[str, Entry]:
+    """Every system, by the name of its file. Imports none of them."""
+    found: dict[str, Entry] = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        card = read_card(path)
+        if card is None:
+            continue
+        name = path.stem
+        if name in found:
+            raise ValueError(f"two systems are named {name!r}: {found[name].path} and {path}")
+        found[name] = Entry(name, _module(path), path, card)
+    return found
+
+
+@cache
+def recipes() -> dict[str, RecipeEntry]:
+    """Every recipe, by the name of its function."""
+    found: dict[str, RecipeEntry] = {}
+    for path in sorted((ROOT / "recipes").glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            if len(node.args.args) > len(node.args.defaults):
+                continue  # needs an argument: a helper of recipes, not a recipe
+            if node.name in found:
+                raise ValueError(f"two recipes are named {node.name!r}")
+            summary = (ast.get_docstring(node) or "").split("\n")[0]
+            found[node.name] = RecipeEntry(node.name, _module(path), summary, path.stem)
+    return found
+
+
+@cache
+def tasks() -> dict[str, str]:
+    """Every kind of task, by name: the module that holds all that is peculiar to it."""
+    return {p.stem: _module(p) for p in sorted((ROOT / "tasks").glob("*.py")) if p.stem != "__init__"}
+
+
+@cache
+def inventory() -> dict[str, Row]:
+    """The rows of the roadmap, by id, in order."""
+    text = importlib.resources.files("fathom").joinpath("inventory.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return {r["id"]: Row(r["id"], r["chapter"], r["item"], r["works"], r["compare"]) for r in rows}
+
+
+def system(name: str) -> Entry:
+    """The system ``name``; an unknown name raises ``InputError`` with the nearest ones."""
+    if name not in systems():
+        raise unknown("system", name, systems())
+    return systems()[name]
+
+
+def recipe(name: str) -> RecipeEntry:
+    """The recipe ``name``; an unknown name raises ``InputError`` with the nearest ones."""
+    if name not in recipes():
+        raise unknown("recipe", name, recipes())
+    return recipes()[name]
+
+
+def task(name: str) -> type:
+    """The class ``TASK`` of the file ``tasks/<name>.py``. Imports torch."""
+    if name not in tasks():
+        raise unknown("task", name, tasks())
+    return importlib.import_module(tasks()[name]).TASK
+
+
+def read_card(path: Path) -> Card | None:
+    """The literal ``CARD = Card(...)`` at the top level of ``path``, or None."""
+    source = path.read_text(encoding="utf-8")
+    if "\nCARD = " not in source:  # most files: no need to parse them
+        return None
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CARD":
+            if not isinstance(node.value, ast.Call):
+                raise ValueError(f"{path}: CARD is not a literal Card(...)")
+            fields: dict[str, Any] = {str(k.arg): ast.literal_eval(k.value) for k in node.value.keywords}
+            return Card(**fields)
+    return None
+
+
+def _module(path: Path) -> str:
+    return "fathom." + ".".join(path.relative_to(ROOT).with_suffix("").parts)

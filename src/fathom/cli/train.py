@@ -1,0 +1,78 @@
+"""``fathom train NAME``: reproduce a recipe, or go on with a run."""
+
+import argparse
+import json
+import sys
+
+from fathom.cli import pairs, running_options
+from fathom.errors import InputError
+
+HELP = "train a recipe of the catalogue, or resume a run"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", nargs="?", help="a recipe (fathom list), or module:function of your own")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings")
+    parser.add_argument("--out", metavar="FOLDER", help="the run folder (default: runs/<time>-<recipe>)")
+    parser.add_argument("--resume", metavar="RUN", help="go on with this run folder")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
+    parser.add_argument("--no-export", action="store_true", help="make no model.onnx")
+    parser.add_argument(
+        "--json", action="store_true", help="end with one line of JSON, and print nothing else"
+    )
+    running_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    if bool(args.recipe) == bool(args.resume) and not (args.recipe and ":" in args.recipe):
+        raise InputError("give a recipe to train or --resume RUN; fathom list shows the recipes")
+    if args.resume and (args.settings or args.out or args.seed is not None):
+        raise InputError(
+            "--resume goes on with the run as it is: --set, --out and --seed belong to a new run"
+        )
+    from fathom.cli.progress import Progress
+    from fathom.verbs import train as verb
+
+    if args.recipe and ":" not in args.recipe:
+        verb.describe(args.recipe, [])  # an unknown name is refused before torch is imported
+    show = Progress(quiet=args.json)
+    common = {
+        "device": args.device, "threads": args.threads, "observers": [show], "export": not args.no_export,
+        "say": (lambda text: None) if args.json else (lambda text: print(text, file=sys.stderr)),
+    }  # fmt: skip
+    try:
+        if args.resume:
+            own = verb.load_function(args.recipe)() if args.recipe else None
+            done = verb.resume(args.resume, experiment=own, **common)
+        else:
+            done = verb.train(
+                args.recipe, settings=pairs(args.settings), out=args.out, seed=args.seed,
+                tensorboard=args.tensorboard, **common,
+            )  # fmt: skip
+    finally:
+        show.close()
+    announce(done, args.json)
+    return 0
+
+
+def announce(done: object, as_json: bool) -> None:
+    """The last line of a run: JSON, or where everything is and what to type next."""
+    from fathom.training.run import Run
+
+    assert isinstance(done, Run)
+    result = done.result
+    if as_json:
+        line = {
+            "run": str(done.folder), "metrics": result["metrics"], "seconds": round(result["seconds"], 3),
+            "digest": result["digest"],
+        }  # fmt: skip
+        print(json.dumps(line))
+        return
+    for name, value in result["metrics"].items():
+        low, high = result.get("intervals", {}).get(name, (None, None))
+        interval = f"  [{low:.4f}, {high:.4f}]" if low is not None else ""
+        print(f"{name:<24} {value:.4f}{interval}")
+    print(f"{'training':<24} {result['seconds']:.1f} s")
+    print(f"run     {done.folder}\nreport  {done.report}\nmodel   {done.model}")
+    print(f"next    fathom serve {done.folder}")

@@ -1,0 +1,1 @@
+"""Where data is found, how it is read, and how batches are made of it."""

@@ -1,0 +1,123 @@
+"""Batches: which rows make up the batch of a step, augmented and prepared for the model.
+
+The batch of step k is a function of the seed and k: the order of an epoch is a permutation drawn
+from (seed, epoch), each sample's augmentation is drawn from (seed, epoch, index). Nothing has to be
+stored to go on after a crash, and neither the number of workers nor of processes changes a sample.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from fathom.data.split import Split
+from fathom.errors import InputError
+from fathom.training.randomness import permutation, uniform
+
+
+@runtime_checkable
+class Augment(Protocol):
+    """A random change of a whole batch at once, driven by ``draws`` uniform numbers for each sample."""
+
+    @property
+    def draws(self) -> int: ...
+
+    def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
+        """``batch`` changed; ``numbers`` is float32 (b, draws) in [0, 1)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shuffled:
+    """Every row once an epoch, in a new order each time; a last batch that is not full is left out.
+
+    ``batch_size`` counts the rows of a step over all processes; each takes its slice. With fewer rows
+    than ``batch_size`` a batch is the whole split (of a graph: its one row).
+    """
+
+    split: Split
+    batch_size: int
+    seed: int = 0
+    augment: Sequence[Augment] = ()
+    prepare: Callable[..., tuple[Any, ...]] | None = None
+    device: torch.device = torch.device("cpu")
+    rank: int = 0
+    world: int = 1
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}; it must be 1 or more")
+        if not len(self.split):
+            raise InputError("there is nothing to train on: the training split is empty")
+        if self.size % self.world:
+            raise InputError(f"batch_size {self.size} cannot be divided among {self.world} processes")
+
+    @property
+    def size(self) -> int:
+        return min(self.batch_size, len(self.split))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.split) // self.size
+
+    def places(self, start: int) -> Iterator[tuple[int, Tensor]]:
+        """(epoch, row numbers) of this process for steps ``start``, ``start + 1``, ..."""
+        step, share = start, self.size // self.world
+        while True:
+            epoch, offset = divmod(step, self.steps_per_epoch)
+            order = permutation(len(self.split), self.seed, epoch)
+            for k in range(offset, self.steps_per_epoch):
+                first = k * self.size + self.rank * share
+                yield epoch, order[first : first + share]
+                step += 1
+
+    def stream(self, learner: Any, start: int) -> Iterator[tuple[Any, ...]]:
+        if self.workers:
+            read: Iterator[tuple[int, Tensor, Any]] = iter(self._loader(start))
+        else:
+            read = ((epoch, index, self.split.rows(index)) for epoch, index in self.places(start))
+        for epoch, index, batch in read:
+            yield self.finish(epoch, index, batch)
+
+    def finish(self, epoch: int, index: Tensor, batch: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Augment, move to the device, and bring the inputs into the form the model takes."""
+        draws = sum(a.draws for a in self.augment)
+        if draws:
+            numbers, first = uniform(self.seed, epoch, index, draws), 0
+            for augment in self.augment:
+                batch = augment(batch, numbers[:, first : first + augment.draws])
+                first += augment.draws
+        if self.device.type != "cpu":
+            batch = tree_map(lambda v: v.to(self.device) if isinstance(v, Tensor) else v, batch)
+        if self.prepare is not None:
+            *inputs, target = batch
+            batch = (*self.prepare(*inputs), target)
+        return batch
+
+    def _loader(self, start: int) -> torch.utils.data.DataLoader[Any]:
+        return torch.utils.data.DataLoader(
+            _Reader(self.split), sampler=_Places(self, start), batch_size=None, num_workers=self.workers
+        )
+
+
+class _Reader(torch.utils.data.Dataset[Any]):
+    """What a worker process does: read the rows of one batch."""
+
+    def __init__(self, split: Split) -> None:
+        self.split = split
+
+    def __getitem__(self, place: tuple[int, Tensor]) -> tuple[int, Tensor, Any]:
+        epoch, index = place
+        return epoch, index, self.split.rows(index)
+
+
+class _Places(torch.utils.data.Sampler[Any]):
+    def __init__(self, source: Shuffled, start: int) -> None:
+        self.source, self.start = source, start
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        return self.source.places(self.start)

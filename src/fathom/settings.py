@@ -1,0 +1,112 @@
+"""Settings as values: change one by its dotted name, list them flat, compare two, write them as JSON."""
+
+import ast
+from dataclasses import fields, is_dataclass, replace
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from fathom.errors import InputError, unknown
+
+
+def override(tree: Any, path: str, text: str) -> Any:
+    """A copy of ``tree`` with the setting at ``path`` changed to ``text``, parsed.
+
+    ``path`` is dotted (``model.width``); the last part alone is enough where only one setting has
+    that name. An unknown name, a wrong type or a refused value raises ``InputError``.
+    """
+    return _override(tree, _complete(tree, path), text, path)
+
+
+def _override(tree: Any, path: str, text: str, whole: str) -> Any:
+    name, _, rest = path.partition(".")
+    old = getattr(tree, name)
+    new = _override(old, rest, text, whole) if rest else _parse(text, hint(tree, name), old, whole)
+    try:
+        return replace(tree, **{name: new})
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--set {whole}={text}: {error}") from error
+
+
+def hint(tree: Any, name: str) -> Any:
+    """The declared type of the field ``name``."""
+    return get_type_hints(type(tree)).get(name, Any)
+
+
+def _complete(tree: Any, path: str) -> str:
+    known = flatten(tree)
+    branches = {".".join(k.split(".")[:i]) for k in known for i in range(1, k.count(".") + 1)}
+    if path in known or path in branches:
+        return path
+    ends = [k for k in known if k.rsplit(".", 1)[-1] == path]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise InputError(f"setting {path!r} is not unique; choose one of {', '.join(ends)}")
+    raise unknown("setting", path, [*known, *(k.rsplit(".", 1)[-1] for k in known)])
+
+
+def _parse(text: str, declared: Any, old: Any, path: str) -> Any:
+    kinds = get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
+    if is_dataclass(old):
+        raise InputError(
+            f"--set {path}={text}: {path} is a group; set one of its fields: {', '.join(flatten(old))}"
+        )
+    if str in kinds and text not in ("None", "none"):
+        return text
+    try:
+        value = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text, text))
+    except (ValueError, SyntaxError):
+        value = text
+    for kind in kinds:
+        plain = get_origin(kind) or kind
+        if plain is Any or (plain is type(None) and value is None):
+            return value
+        if plain is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if plain is tuple and isinstance(value, list | tuple):
+            return tuple(value)
+        if isinstance(plain, type) and type(value) is plain:
+            return value
+    if get_args(declared) and not any(isinstance(k, type) for k in kinds) and value in get_args(declared):
+        return value  # a Literal
+    wanted = " or ".join(getattr(k, "__name__", str(k)) for k in kinds)
+    raise InputError(f"--set {path}={text}: {path} takes {wanted} (now {old!r}), not {text!r}")
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """``Config(model=Model(depth=4))`` becomes ``{"model.depth": 4}``."""
+    flat: dict[str, Any] = {}
+    for name, value in _items(tree):
+        if is_dataclass(value) and not isinstance(value, type) and fields(value):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, tuple) and value and all(is_dataclass(v) for v in value):
+            for i, part in enumerate(value):
+                flat |= flatten(part, f"{prefix}{name}.{i}.") or {f"{prefix}{name}.{i}": type(part).__name__}
+        else:
+            flat[f"{prefix}{name}"] = type(value).__name__ if is_dataclass(value) else value
+    return flat
+
+
+def diff(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ, by dotted name: the caption of any two learning curves."""
+    a, b = flatten(before), flatten(after)
+    return {k: (a.get(k), b.get(k)) for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)}
+
+
+def to_json(value: Any) -> Any:
+    """``value`` as plain JSON. A dataclass carries its class name under ``"class"``; it is for reading."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"class": type(value).__name__} | {name: to_json(v) for name, v in _items(value)}
+    if isinstance(value, dict):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(v) for v in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return getattr(value, "__name__", None) or str(value)
+
+
+def _items(tree: Any) -> list[tuple[str, Any]]:
+    return [(f.name, getattr(tree, f.name)) for f in fields(tree) if f.repr]

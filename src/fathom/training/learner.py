@@ -1,0 +1,150 @@
+"""The learner that most systems use: one model, one objective, one optimizer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from fathom.training.average import Average
+from fathom.training.guard import NonFinite
+from fathom.training.loop import Metrics
+from fathom.training.objectives import Objective
+from fathom.training.optim import Live, OptimizerConfig
+from fathom.training.parallel import Parallel
+from fathom.training.precision import Arithmetic, Precision
+from fathom.training.schedules import Constant, Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientDescent:
+    """How a model with one loss learns: everything but its sizes, its data and its length."""
+
+    objective: Objective
+    optimizer: OptimizerConfig
+    schedule: Schedule = field(default_factory=Constant)
+    clip_norm: float | None = None  # longest gradient allowed, over all parameters together
+    clip_value: float | None = None  # largest entry allowed
+    accumulate: int = 1  # micro-batches a step; the batch, and so the result, stays the same
+    average: float = 0.0  # decay of the moving average of weights that is evaluated; 0: none
+    precision: Precision = field(default_factory=Precision)
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise ValueError(f"accumulate is {self.accumulate}; it must be 1 or more")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average is {self.average}; it must be in [0, 1)")
+        for name in ("clip_norm", "clip_value"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} is {value}; it must be positive, or None for no clipping")
+
+    def learner(self, model: nn.Module, steps: int, parallel: Parallel) -> "GradientLearner":
+        return GradientLearner(self, model, steps, parallel)
+
+
+class GradientLearner:
+    """Forward, backward, clip, step. ``update`` is the whole story."""
+
+    def __init__(self, how: GradientDescent, model: nn.Module, steps: int, parallel: Parallel) -> None:
+        self.how, self.steps, self.objective = how, steps, how.objective
+        self.raw = model
+        self.optimizer: Optimizer = how.optimizer.build(model)
+        self.scheduler = how.optimizer.scheduler if isinstance(how.optimizer, Live) else None
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
+        self.arithmetic = Arithmetic(how.precision, parallel.device)
+        self.average = Average(model, how.average) if how.average else None
+        self.network: nn.Module = torch.compile(model) if how.compile else model  # type: ignore[assignment]
+        if parallel.world > 1:
+            self.network = DistributedDataParallel(self.network)
+        self.parallel = parallel
+        self.modules = {"model": model} | ({"average": self.average.model} if self.average else {})
+        self.optimizers = {"optimizer": self.optimizer}
+
+    @property
+    def model(self) -> nn.Module:
+        """The model to evaluate and ship: the average where one is kept."""
+        return self.average.model if self.average else self.raw
+
+    def update(self, batch: Any, step: int) -> Metrics:
+        if not self.raw.training:  # an evaluation came between
+            self.raw.train()
+        if self.scheduler is None:
+            factor = self.how.schedule(step / self.steps)
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * factor
+
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, metrics = self.gradients(batch)
+        self.arithmetic.unscale(self.optimizer)
+        norm = self.clip()
+        if self.arithmetic.scaler is None and not (loss.isfinite() & norm.isfinite()):
+            raise NonFinite(step, batch)  # before the optimizer spoils the weights
+        self.arithmetic.step(self.optimizer)
+        if self.scheduler is not None:
+            self.scheduler.step()
+        if self.average:
+            self.average.update(step)
+
+        # Tensors stay on the device: an observer that wants a float pays for the wait.
+        rate = self.optimizer.param_groups[0]["lr"]
+        return {"loss": loss, "grad_norm": norm, "learning_rate": rate, **metrics}
+
+    def gradients(self, batch: Any) -> tuple[Tensor, Metrics]:
+        """Add up the gradient of the mean loss over all targets of the batch, on all processes."""
+        parts = split(batch, self.how.accumulate)
+        if len(parts) == 1 and self.parallel.world == 1:
+            with self.arithmetic.autocast():
+                loss, metrics = self.objective(self.network, batch)
+            self.arithmetic.backward(loss)
+            return loss.detach(), metrics
+        counts = [torch.as_tensor(self.objective.count(part)) for part in parts]
+        mean = self.parallel.sum(torch.stack(counts).sum()) / self.parallel.world  # DDP averages over ranks
+        shares = [count / mean for count in counts]
+        total, gathered = torch.zeros((), device=self.parallel.device), {}
+        for i, (part, share) in enumerate(zip(parts, shares, strict=True)):
+            with self.parallel.later(self.network, last=i == len(parts) - 1):
+                with self.arithmetic.autocast():
+                    loss, metrics = self.objective(self.network, part)
+                self.arithmetic.backward(loss * share)
+            total = total + loss.detach() * share
+            for name, value in metrics.items():
+                gathered[name] = gathered.get(name, 0.0) + value * share
+        return self.parallel.mean(total), {n: self.parallel.mean(v) for n, v in gathered.items()}
+
+    def clip(self) -> Tensor:
+        """Clip as asked; the norm before clipping is always measured, and logged."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if self.how.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.how.clip_norm, norm)
+        if self.how.clip_value is not None:
+            nn.utils.clip_grad_value_(self.parameters, self.how.clip_value)
+        return norm
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs beside modules and optimizers."""
+        scaler, scheduler = self.arithmetic.scaler, self.scheduler
+        return {
+            "scaler": scaler.state_dict() if scaler else None,
+            "scheduler": scheduler.state_dict() if scheduler else None,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        if self.arithmetic.scaler and state["scaler"]:
+            self.arithmetic.scaler.load_state_dict(state["scaler"])
+        if self.scheduler and state["scheduler"]:
+            self.scheduler.load_state_dict(state["scheduler"])
+
+
+def split(batch: Any, parts: int) -> Sequence[Any]:
+    """``batch``, a tuple of tensors with the same first axis, in ``parts`` pieces."""
+    if parts == 1:
+        return [batch]
+    pieces = [torch.tensor_split(column, parts) for column in batch]
+    return [tuple(p) for p in zip(*pieces, strict=True) if len(p[0])]

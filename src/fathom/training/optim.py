@@ -1,0 +1,134 @@
+"""Optimizers by value: a recipe names one and its settings, ``build`` makes the torch optimizer.
+
+A live ``torch.optim.Optimizer``, with a live ``torch.optim.lr_scheduler`` if wanted, serves as well:
+``Live(optimizer, scheduler)``.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+
+@runtime_checkable
+class OptimizerConfig(Protocol):
+    def build(self, model: nn.Module) -> Optimizer:
+        """The optimizer of all parameters of ``model`` that require a gradient."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent, with (Nesterov) momentum; weight decay on matrices only."""
+
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive(self.learning_rate, "learning_rate")
+        _unit(self.momentum, "momentum")
+        _not_negative(self.weight_decay, "weight_decay")
+
+    def build(self, model: nn.Module) -> torch.optim.SGD:
+        return torch.optim.SGD(
+            groups(model, self.weight_decay),
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov and self.momentum > 0,
+            fused=True,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam (Kingma and Ba 2015), without weight decay."""
+
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _positive(self.learning_rate, "learning_rate")
+        for beta in self.betas:
+            _unit(beta, "betas")
+
+    def build(self, model: nn.Module) -> torch.optim.Adam:
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        return torch.optim.Adam(
+            parameters, lr=self.learning_rate, betas=self.betas, eps=self.epsilon, fused=True
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019), which spares vectors."""
+
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.01
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _positive(self.learning_rate, "learning_rate")
+        _not_negative(self.weight_decay, "weight_decay")
+        for beta in self.betas:
+            _unit(beta, "betas")
+
+    def build(self, model: nn.Module) -> torch.optim.AdamW:
+        return torch.optim.AdamW(
+            groups(model, self.weight_decay),
+            lr=self.learning_rate,
+            betas=self.betas,
+            eps=self.epsilon,
+            fused=True,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """A torch optimizer that already holds its parameters, and a scheduler stepped after each step."""
+
+    optimizer: Optimizer = field(repr=False)
+    scheduler: LRScheduler | None = field(default=None, repr=False)
+    kind: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", type(self.optimizer).__name__)
+
+    def build(self, model: nn.Module) -> Optimizer:
+        own = {id(p) for p in model.parameters()}
+        held = [p for g in self.optimizer.param_groups for p in g["params"]]
+        if any(id(p) not in own for p in held):
+            raise ValueError(
+                "the optimizer holds parameters that are not the model's; make it from this model"
+            )
+        return self.optimizer
+
+
+def groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Decay matrices and kernels; leave biases, norms and other vectors alone."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _positive(value: float, name: str) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} is {value}; it must be positive and finite")
+
+
+def _not_negative(value: float, name: str) -> None:
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name} is {value}; it must be 0 or more")
+
+
+def _unit(value: float, name: str) -> None:
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} holds {value}; it must be in [0, 1)")

@@ -1,0 +1,88 @@
+"""One process or many: what a learner has to know about its fellows.
+
+Started by ``torchrun``, a run reads its rank from the environment, joins the group (gloo on CPU, NCCL on
+NVIDIA) and takes its slice of every global batch. The global order of samples does not depend on the
+number of processes.
+"""
+
+import datetime
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from fathom.errors import InputError
+
+PATIENCE = datetime.timedelta(seconds=int(os.environ.get("FATHOM_GROUP_TIMEOUT", "600")))
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """This process among ``world`` processes that hold the same model."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes logs, checkpoints and results."""
+        return self.rank == 0
+
+    def sum(self, value: Tensor) -> Tensor:
+        if self.world == 1:
+            return value
+        value = value.to(self.device, copy=True)
+        dist.all_reduce(value)
+        return value
+
+    def mean(self, value: Any) -> Any:
+        return value if self.world == 1 else self.sum(torch.as_tensor(value)) / self.world
+
+    def agree(self, value: bool) -> bool:
+        """Whether any process says yes: a signal may reach only one of them."""
+        return bool(self.sum(torch.tensor(int(value), device=self.device))) if self.world > 1 else value
+
+    def wait(self) -> None:
+        if self.world > 1:
+            dist.barrier()
+
+    @contextmanager
+    def later(self, network: nn.Module, *, last: bool) -> Iterator[None]:
+        """Exchange gradients only with the last micro-batch of a step."""
+        if last or not isinstance(network, DistributedDataParallel):
+            yield
+        else:
+            with network.no_sync():
+                yield
+
+
+def join(device: str = "auto") -> Parallel:
+    """The place of this process: alone, or what ``torchrun`` says."""
+    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
+    return Parallel(rank, world, chosen)
+
+
+def leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """``auto`` takes an accelerator where there is one; an absent one is refused."""
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if name == "auto":
+        name = accelerator.type if accelerator else "cpu"
+    if name != "cpu" and (accelerator is None or accelerator.type != name.split(":")[0]):
+        have = f"cpu, {accelerator.type}" if accelerator else "cpu"
+        raise InputError(f"--device {name}: this machine has {have}; use --device auto to take the best")
+    return torch.device(name, local_rank) if name == "cuda" else torch.device(name)

@@ -1,0 +1,78 @@
+"""Predict: answers of a run's artifact for new items."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fathom.deployment.artifact import Artifact, open_artifact
+from fathom.errors import InputError
+
+CHUNK = 64  # items answered together
+
+
+def predict(
+    run: str | Path | Artifact, items: Sequence[Any], *, backend: str = "auto", skip_bad: bool = False
+) -> list[dict[str, Any]]:
+    """One JSON answer for each item: bytes, a path to a file, text, rows of numbers, or a mapping.
+
+    ``run`` is a run folder or an artifact folder. An item that cannot be read raises ``InputError``
+    naming it; with ``skip_bad`` its answer is ``{"error": reason}``.
+    """
+    artifact = run if isinstance(run, Artifact) else open_artifact(Path(run), backend)
+    answers: list[dict[str, Any]] = []
+    for first in range(0, len(items), CHUNK):
+        answers += _chunk(artifact, items[first : first + CHUNK], first, skip_bad)
+    return answers
+
+
+def _chunk(artifact: Artifact, items: Sequence[Any], first: int, skip_bad: bool) -> list[dict[str, Any]]:
+    decoded: dict[int, Any] = {}
+    answers: dict[int, dict[str, Any]] = {}
+    for i, item in enumerate(items):
+        try:
+            decoded[i] = artifact.decode(as_item(item))
+        except InputError as error:
+            name = item if isinstance(item, str | Path) and len(str(item)) < 200 else f"item {first + i}"
+            if not skip_bad:
+                raise InputError(f"{name}: {error}") from error
+            answers[i] = {"error": str(error)}
+    if decoded:
+        answers |= dict(zip(decoded, artifact.respond(list(decoded.values())), strict=True))
+    return [answers[i] for i in range(len(items))]
+
+
+def as_item(item: Any) -> Any:
+    """A path given as text, when such a file exists, is the file."""
+    if isinstance(item, str) and len(item) < 4096 and "\n" not in item:
+        try:
+            if Path(item).is_file():
+                return Path(item)
+        except OSError:
+            return item
+    return item
+
+
+def items_of(place: Path) -> Iterator[tuple[str, Any]]:
+    """(name, item) of everything in a file or folder: pictures, rows of a table, lines of text."""
+    from fathom.data.formats import jsonl, table
+
+    if not place.exists():
+        raise InputError(f"{place} does not exist; give files, a folder, a CSV or a JSONL file")
+    if place.is_dir():
+        files = sorted(f for f in place.rglob("*") if f.is_file() and not f.name.startswith("."))
+        if not files:
+            raise InputError(f"{place} is empty: there is nothing to predict")
+        for file in files:
+            yield from items_of(file)
+    elif place.suffix.lower() in (".csv", ".tsv", ".parquet"):
+        for i, row in enumerate(table.read(place).rows()):
+            yield f"{place}:{i + 1}", row
+    elif place.suffix.lower() in (".jsonl", ".ndjson"):
+        for i, row in enumerate(jsonl.read(place).rows()):
+            yield f"{place}:{i + 1}", row
+    elif place.suffix.lower() == ".txt":
+        for i, line in enumerate(place.read_text(encoding="utf-8").splitlines()):
+            if line.strip():
+                yield f"{place}:{i + 1}", line
+    else:
+        yield str(place), place
