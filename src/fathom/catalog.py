@@ -47,7 +47,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class RecipeEntry:
-    """A recipe: a public function without required parameters in a file of ``recipes/``."""
+    """A recipe: a public function in a file of ``recipes/`` that says it returns an ``Experiment``."""
 
     name: str  # "lenet", or "mnist_quick" for a variant in recipes/mnist.py
     module: str
@@ -92,8 +92,8 @@ def recipes() -> dict[str, RecipeEntry]:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
                 continue
-            if len(node.args.args) > len(node.args.defaults):
-                continue  # needs an argument: a helper of recipes, not a recipe
+            if node.returns is None or ast.unparse(node.returns) != "Experiment":
+                continue  # a function that serves recipes
             if node.name in found:
                 raise ValueError(f"two recipes are named {node.name!r}")
             summary = (ast.get_docstring(node) or "").split("\n")[0]

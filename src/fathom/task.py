@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 if TYPE_CHECKING:
-    from fathom.report.page import Section
     from torch import Tensor, nn
 
     from fathom.data.split import Data
+    from fathom.report.page import Section
     from fathom.training.experiment import Experiment
 
 Arrays = dict[str, np.ndarray]

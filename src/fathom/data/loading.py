@@ -6,7 +6,7 @@ stored to go on after a crash, and neither the number of workers nor of processe
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -43,7 +43,7 @@ class Shuffled:
     seed: int = 0
     augment: Sequence[Augment] = ()
     prepare: Callable[..., tuple[Any, ...]] | None = None
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     rank: int = 0
     world: int = 1
     workers: int = 0

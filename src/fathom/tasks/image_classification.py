@@ -32,6 +32,54 @@ class ImageClassification:
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}; pictures have 1 (grey) or 3 (colour)")
 
+    # -- its own data ---------------------------------------------------------------------------
+    @staticmethod
+    def recognise(path: Path, options: Options) -> Sighting | None:
+        from fathom.data.formats import image_folder
+
+        if not path.is_dir() or options.target or options.text:
+            return None
+        found = image_folder.glance(path)
+        if found is None:
+            return None
+        return Sighting(0.9, found)
+
+    @classmethod
+    def read(cls, path: Path, options: Options) -> tuple["ImageClassification", Data]:
+        from fathom.data.formats import image_folder
+        from fathom.data.pictures import load_folder
+
+        return load_folder(image_folder.scan(path, skip_bad=options.skip_bad), options, cls)
+
+    def read_labelled(self, path: Path, options: Options) -> Data:
+        from fathom.data.formats import image_folder
+        from fathom.data.pictures import load_labelled
+
+        return load_labelled(image_folder.scan(path, skip_bad=options.skip_bad), options, self)
+
+    def experiment(self, data: Data, seed: int) -> "Experiment":
+        from fathom.architectures.convolutional.mnist import Config
+        from fathom.data.split import InMemory
+        from fathom.data.transforms import Flip, Shift
+        from fathom.training import SGD, CrossEntropy, Experiment, GradientDescent, OneCycle
+
+        flips = () if self.ink else (Flip(),)
+        batch = max(8, min(128, len(data.train) // 10))
+        return Experiment(
+            model=Config(image_size=self.height, channels=self.channels, classes=len(self.labels)),
+            data=InMemory(data),
+            task=self,
+            learning=GradientDescent(
+                objective=CrossEntropy(label_smoothing=0.1),
+                optimizer=SGD(learning_rate=0.1 * batch / 128, weight_decay=1e-3),
+                schedule=OneCycle(),
+            ),
+            augment=(*flips, Shift(pixels=max(1, self.height // 16))),
+            batch_size=batch,
+            steps=max(200, 40 * len(data.train) // batch),
+            seed=seed,
+        )
+
     # -- the network's boundary -------------------------------------------------------------------
     def inputs(self) -> tuple[Port, ...]:
         return (Port("image", "uint8", ("batch", self.channels, self.height, self.width)),)
@@ -70,6 +118,44 @@ class ImageClassification:
     def page(self) -> str:
         draw = " draw" if self.ink else ""
         return f"<image-input{draw}></image-input><label-output></label-output>"
+
+    # -- how good ------------------------------------------------------------------------------------
+    def evaluate(self, network: Network, split: Any) -> Evaluation:
+        outputs, targets = over_split(network, self, split)
+        return score_classes(outputs["probabilities"], np.concatenate(targets), self.labels)
+
+    def baselines(self, data: Data) -> dict[str, Evaluation]:
+        """The most frequent class, and the nearest mean picture of a class."""
+        assert data.valid is not None
+        pictures, labels = rows_of(data.train)
+        unseen, truth = rows_of(data.valid)
+        means = np.stack([pictures[labels == i].mean(axis=0) for i in range(len(self.labels))])
+        distance = ((unseen[:, None] - means[None]) ** 2).mean(axis=2)
+        nearness = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / distance.std())
+        shares = nearness / nearness.sum(axis=1, keepdims=True)
+        return {
+            "most frequent class": majority(labels, truth, self.labels),
+            "nearest mean picture": score_classes(shares, truth, self.labels),
+        }
+
+    def sections(self, evaluation: Evaluation, split: Any) -> list[Section]:
+        shares = evaluation.detail["probabilities"]
+        pictures: list[Picture] = []
+        for i in worst(evaluation, 24):
+            image, label = split.rows(torch.tensor([i]))
+            pixels = image[0].numpy().transpose(1, 2, 0)
+            guess = int(shares[i].argmax())
+            said = f"said {self.labels[guess]} ({shares[i][guess]:.0%})"
+            pictures.append(Picture(pixels.squeeze(), f"is {self.labels[int(label)]}", said))
+        gallery = Gallery(pictures, "Wrong predictions, the most confident first.")
+        errors = [Section("Worst errors", [gallery])] if pictures else []
+        return [*class_sections(evaluation, self.labels), *errors]
+
+
+def rows_of(split: Any, limit: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+    """Up to ``limit`` pictures as flat float32 rows in [0, 1], and their labels."""
+    image, label = split.rows(torch.arange(min(limit, len(split))))
+    return image.reshape(len(image), -1).numpy().astype(np.float32) / 255, label.numpy()
 
 
 TASK = ImageClassification

@@ -31,6 +31,6 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(*self._moving, 1 - decay)
+        torch._foreach_lerp_(*self._moving, 1 - decay)  # type: ignore[attr-defined]
         for target, source in self._copied:
             target.copy_(source)

@@ -29,7 +29,7 @@ class ModelConfig(Protocol):
 class Learning(Protocol):
     """How a model learns, as a frozen dataclass: ``GradientDescent``, or a system's own."""
 
-    def learner(self, model: Any, steps: int, parallel: Parallel) -> Learner:
+    def learner(self, model: Any, steps: int, parallel: Parallel, /) -> Learner:
         """The learner of ``model``, which already lies on ``parallel.device``."""
         ...
 

@@ -27,9 +27,20 @@ class Learner(Protocol):
     tensors, numbers and containers of them, and ``load_state(state)``.
     """
 
-    model: nn.Module  # the network that is evaluated, exported and served
-    modules: Mapping[str, nn.Module]  # all that is saved in checkpoints and moved to the device
-    optimizers: Mapping[str, Optimizer]  # saved in checkpoints
+    @property
+    def model(self) -> nn.Module:
+        """The network that is evaluated, exported and served."""
+        ...
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """All networks, by name: what a checkpoint saves."""
+        ...
+
+    @property
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """All optimizers, by name, saved too."""
+        ...
 
     def update(self, batch: Any, step: int) -> Metrics:
         """Make step ``step`` (counted from 0) with ``batch``; return scalars, ``loss`` among them."""

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from fathom.training.checkpoint import CheckpointFolder, flatten
-
 from fathom.task import Boundary, Evaluation, Task
+from fathom.training.checkpoint import CheckpointFolder, flatten
 from fathom.training.guard import NonFinite
 from fathom.training.loop import Event, Learner
 from fathom.training.parallel import Parallel

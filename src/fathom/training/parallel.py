@@ -24,7 +24,7 @@ PATIENCE = datetime.timedelta(seconds=int(os.environ.get("FATHOM_GROUP_TIMEOUT",
 
 @dataclass(frozen=True)
 class Parallel:
-    """This process among ``world`` processes that hold the same model."""
+    """The place of one process among ``world`` that hold the same model."""
 
     rank: int = 0
     world: int = 1

@@ -15,9 +15,8 @@ from fathom.settings import override, to_json
 from fathom.training.run import Run, code_digest, create, now
 
 if TYPE_CHECKING:
-    from fathom.training.checkpoint import Loaded
-
     from fathom.data.split import Data
+    from fathom.training.checkpoint import Loaded
     from fathom.training.experiment import Experiment
     from fathom.training.loop import Event, Learner
     from fathom.training.parallel import Parallel
@@ -235,6 +234,7 @@ def deterministic(wanted: bool) -> Iterator[None]:
 def fulfil(session: Session, parallel: "Parallel") -> None:
     """Train to the last step (from the newest good checkpoint) and write the result."""
     import torch
+
     from fathom.training.checkpoint import CheckpointFolder, digest
 
     run, experiment = session.run, session.experiment
@@ -274,9 +274,8 @@ def advance(
     session: Session, parallel: "Parallel", data: "Data", learner: "Learner", folder: Any
 ) -> tuple[float, str | None]:
     """Make the steps that are left; return seconds of training over all sittings, and why it stopped early."""
-    from fathom.training.checkpoint import read
-
     from fathom.training import observers as watching
+    from fathom.training.checkpoint import read
     from fathom.training.learner import GradientLearner
     from fathom.training.loop import train as loop
     from fathom.training.track import Guarded, JsonLines

@@ -1,0 +1,35 @@
+# Two commands need no set-up: `make demo` and `make test`. Everything else is for people who work on Fathom.
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3 || command -v python)
+BIN := .venv/bin
+FATHOM := $(BIN)/fathom
+export PYTHONUTF8 := 1
+
+.PHONY: demo test check gpu lint clean
+
+demo: .venv/demo
+	@$(BIN)/python tools/demo.py
+
+test: .venv/dev
+	@$(BIN)/python tools/run_tests.py
+
+check: .venv/dev lint
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow and not browser and not gpu"
+
+lint: .venv/dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+
+gpu: .venv/dev
+	@$(BIN)/python -m pytest -q -m gpu -rs
+
+# A stamp for each set of extras; pyproject.toml decides when it is old.
+.venv/demo: pyproject.toml constraints.txt
+	@$(PYTHON) tools/install.py demo
+
+.venv/dev: pyproject.toml constraints.txt
+	@$(PYTHON) tools/install.py dev
+
+clean:
+	rm -rf .venv build dist src/*.egg-info .ruff_cache .hypothesis

@@ -1,0 +1,48 @@
+"""``fathom fit PATH``: your own data."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fathom.cli import pairs, running_options
+from fathom.cli.train import announce
+
+HELP = "train on your own data: an image folder, a table, texts"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", help="a folder of class folders, a CSV, Parquet, JSONL or text file")
+    parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    parser.add_argument("--text", metavar="COLUMN", help="the column that holds text")
+    parser.add_argument("--time", metavar="LENGTH", help="bound on the whole command: 90s, 5m, 1h")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out what cannot be read, and count it")
+    parser.add_argument("--out", metavar="FOLDER", help="the run folder (default: runs/<time>-fit-<task>)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-export", action="store_true")
+    parser.add_argument(
+        "--json", action="store_true", help="end with one line of JSON, and print nothing else"
+    )
+    running_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from fathom.verbs.fit import existing, fit, seconds
+
+    existing(Path(args.data))
+    if args.time is not None:
+        seconds(args.time)
+    from fathom.cli.progress import Progress
+
+    show = Progress(quiet=args.json)
+    try:
+        done = fit(
+            args.data, target=args.target, text=args.text, time=args.time, settings=pairs(args.settings),
+            skip_bad=args.skip_bad, out=args.out, seed=args.seed, device=args.device, threads=args.threads,
+            observers=[show], export=not args.no_export,
+            say=(lambda line: None) if args.json else (lambda line: print(line, file=sys.stderr)),
+        )  # fmt: skip
+    finally:
+        show.close()
+    announce(done, args.json)
+    return 0

@@ -1,0 +1,70 @@
+"""``fathom list``: systems, recipes, or the runs in this folder."""
+
+import argparse
+import json
+from pathlib import Path
+
+HELP = "systems and recipes of the catalogue, or the runs here"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runs", nargs="?", const="runs", metavar="FOLDER", help="runs in FOLDER (default: runs)"
+    )
+    parser.add_argument(
+        "--prune", action="store_true", help="with --runs: delete checkpoints of finished runs"
+    )
+    parser.add_argument("--json", action="store_true", help="one object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.runs is not None:
+        return list_runs(Path(args.runs), args.prune, args.json)
+    from fathom import catalog
+
+    recipes: dict[str, list[str]] = {}
+    for recipe in catalog.recipes().values():
+        recipes.setdefault(recipe.system, []).append(recipe.name)
+    part = ""
+    for entry in sorted(catalog.systems().values(), key=lambda e: (e.module, e.name)):
+        row = {
+            "name": entry.name, "title": entry.card.title, "year": entry.card.year, "part": entry.part,
+            "recipes": recipes.get(entry.name, []), "summary": entry.card.summary,
+        }  # fmt: skip
+        if args.json:
+            print(json.dumps(row))
+            continue
+        if entry.part != part:
+            part = entry.part
+            print(f"\n{part}" if part else part)
+        print(f"  {entry.name:<16} {entry.card.year}  {entry.card.title:<34} {', '.join(row['recipes'])}")
+    if not args.json:
+        print("\nfathom show NAME tells about one, fathom train RECIPE runs it")
+    return 0
+
+
+def list_runs(root: Path, prune: bool, as_json: bool) -> int:
+    """Recipe, date, headline, size and state of each run; ``prune`` frees the space of checkpoints."""
+    import shutil
+
+    from fathom.training.run import every_run
+
+    for found in every_run(root):
+        record = found.record
+        finished = record["state"] == "finished"
+        if prune and finished and found.checkpoints.is_dir():
+            shutil.rmtree(found.checkpoints)
+        metrics = found.metrics
+        name = next((n for n in metrics if n.startswith("test/")), next(iter(metrics), None))
+        size = sum(f.stat().st_size for f in found.folder.rglob("*") if f.is_file())
+        row = {
+            "run": str(found.folder), "recipe": record["name"], "started": record["started"],
+            "metric": name, "value": metrics.get(name) if name else None, "bytes": size,
+            "state": "finished" if finished else f"{record['state']}, resumable",
+        }  # fmt: skip
+        if as_json:
+            print(json.dumps(row))
+        else:
+            value = f"{name} {metrics[name]:.4f}" if name else "-"
+            print(f"{row['run']:<48} {value:<24} {size / 2**20:8.1f} MiB  {row['state']}")
+    return 0

@@ -1,0 +1,153 @@
+"""The ledger: records of what was measured, written by commands, and whether they still hold.
+
+``evidence/<recipe>.json`` is written by ``fathom verify``. It carries the hash of the code that made it
+(syntax trees without docstrings, of the system, its recipe and everything they import here) and a
+canary: the losses of 20 steps of that very recipe on little data. A record is fresh when today's code
+has the hash of the record, or of the last time its canary was seen to sing the same losses.
+"""
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fathom import catalog
+
+CANARIES = "canaries.json"
+PARTS = ("readable", "parity", "trained", "ships", "taught")
+
+
+def folder() -> Path:
+    """Where records lie: FATHOM_EVIDENCE, ``evidence`` here, or that of the checkout."""
+    if "FATHOM_EVIDENCE" in os.environ:
+        return Path(os.environ["FATHOM_EVIDENCE"])
+    here = Path("evidence")
+    return here if here.is_dir() else catalog.ROOT.parents[1] / "evidence"
+
+
+def records() -> dict[str, dict[str, Any]]:
+    """Every record, by the name of its recipe."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in sorted(folder().glob("*.json")):
+        if file.name != CANARIES:
+            found[file.stem] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def canaries() -> dict[str, dict[str, Any]]:
+    """The last passing canary of each record."""
+    file = folder() / CANARIES
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def fresh(record: dict[str, Any]) -> bool:
+    """Whether today's code is the code that made the record, or that its canary passed with."""
+    today = code_hash(record["recipe"])
+    seen = canaries().get(record["recipe"], {})
+    return today == record["code"] or (bool(seen.get("passed")) and seen.get("code") == today)
+
+
+def code_hash(recipe: str) -> str:
+    """SHA-256 over the syntax trees, without docstrings, of a recipe and all it imports from here."""
+    total = hashlib.sha256()
+    for file in sorted(reached(catalog.recipe(recipe).module)):
+        total.update(file.relative_to(catalog.ROOT).as_posix().encode() + tree_hash(file))
+    return total.hexdigest()
+
+
+def reached(module: str) -> set[Path]:
+    """The files of the package that ``module`` imports, directly or not, inside functions too.
+
+    The verbs and the command line are left out: they start a run and do not shape it.
+    """
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        file = locate(waiting.pop())
+        if file is None or file in found:
+            continue
+        part = file.relative_to(catalog.ROOT).parts[0]
+        if part in ("verbs", "cli", "report", "learn") or "serve" in file.parts:
+            continue
+        found.add(file)
+        waiting += imports(file)
+    return found
+
+
+@cache
+def imports(file: Path) -> tuple[str, ...]:
+    return tuple(_imports(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fathom"):
+            yield str(node.module)
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name.startswith("fathom"))
+
+
+def locate(module: str) -> Path | None:
+    """The file of a module of the package, if it is one."""
+    base = catalog.ROOT.joinpath(*module.split(".")[1:])
+    for file in (base.with_suffix(".py"), base / "__init__.py"):
+        if file.is_file() and file != catalog.ROOT / "__init__.py":
+            return file
+    return None
+
+
+@cache
+def tree_hash(file: Path) -> bytes:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+                body[0].value.value = ""
+    return hashlib.sha256(ast.dump(tree).encode()).digest()
+
+
+def table(wanted: list[str] | None = None) -> list[dict[str, Any]]:
+    """Inventory, cards and records joined: one entry a row; ``wanted`` names chapters or rows."""
+    kept = records()
+    made_by: dict[str, list[catalog.Entry]] = {}
+    for entry in catalog.systems().values():
+        for row in entry.card.rows:
+            made_by.setdefault(row, []).append(entry)
+    rows: list[dict[str, Any]] = []
+    for row in catalog.inventory().values():
+        if wanted and row.id not in wanted and row.id[:2] not in wanted and row.chapter not in wanted:
+            continue
+        rows.append({"id": row.id, "item": row.item} | parts(row, made_by.get(row.id, []), kept))
+    return rows
+
+
+def parts(row: catalog.Row, entries: list[catalog.Entry], kept: dict[str, Any]) -> dict[str, Any]:
+    """The five promises of one row: null where it does not apply, else ok, fresh and the record."""
+    made = {e.name for e in entries}
+    own = [r for r in kept.values() if r["system"] in made]
+    found: dict[str, Any] = {"readable": {"ok": bool(entries), "fresh": bool(entries), "record": None}}
+    found["parity"] = judge(own, lambda r: r["parity"]["passed"] > 0) if has(row, "P:") else None
+    found["trained"] = judge(own, lambda r: r["met"]) if has(row, "T:") else None
+    if has(row, "T:") and not own and "T2" in row.works and "T1" not in row.works:
+        found["trained"] = {"ok": None, "amber": "needs a GPU", "record": None}
+    found["ships"] = judge(own, lambda r: bool(r["export"] and r["export"]["equal"])) if has(row, "T:") else None
+    found["taught"] = {"ok": False, "fresh": False, "record": None}
+    return found
+
+
+def has(row: catalog.Row, mark: str) -> bool:
+    return mark in row.works
+
+
+def judge(own: list[dict[str, Any]], test: Any) -> dict[str, Any]:
+    for record in own:
+        if test(record):
+            return {"ok": True, "fresh": fresh(record), "record": f"evidence/{record['recipe']}.json"}
+    record = f"evidence/{own[0]['recipe']}.json" if own else None
+    return {"ok": False, "fresh": bool(own) and fresh(own[0]), "record": record}

@@ -1,0 +1,39 @@
+"""Evaluate: metrics of a run's model on new labelled data."""
+
+from pathlib import Path
+from typing import Any
+
+from fathom.deployment.artifact import open_artifact
+from fathom.errors import InputError
+from fathom.task import Options
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path,
+    *,
+    target: str | None = None,
+    text: str | None = None,
+    skip_bad: bool = False,
+    backend: str = "auto",
+) -> dict[str, Any]:
+    """Score the model of ``run`` on the labelled data at ``data``.
+
+    Returns ``{"items": count, "metrics": {...}, "intervals": {name: [low, high]}}`` with 95 % bootstrap
+    intervals. Classes or columns other than those the model was trained on raise ``InputError``.
+    """
+    from fathom.verbs.finish import bootstrap
+
+    place = Path(data)
+    if not place.exists():
+        raise InputError(f"{place} does not exist; give a folder or file laid out as the training data was")
+    artifact = open_artifact(Path(run), backend)
+    found = artifact.task.read_labelled(place, Options(target=target, text=text, skip_bad=skip_bad))
+    assert found.test is not None
+    evaluation = artifact.task.evaluate(artifact.network, found.test)
+    return {
+        "items": len(found.test),
+        "metrics": evaluation.metrics,
+        "intervals": bootstrap(evaluation),
+        "data": dict(found.facts),
+    }

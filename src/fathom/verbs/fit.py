@@ -1,0 +1,210 @@
+"""Fit: your own data, your own model or ours, a budget of time, and the same run folder as any recipe."""
+
+import re
+import time as clock
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fathom import catalog
+from fathom.errors import InputError
+from fathom.task import Options, Sighting
+from fathom.training.run import Run, create
+from fathom.verbs.train import Session, apply, conduct, set_threads
+
+if TYPE_CHECKING:
+    from fathom.data.split import Data
+    from fathom.training.experiment import Experiment
+
+WARM, PROBED = 5, 15  # steps that are made and thrown away to measure a step: 20 in all
+
+
+def fit(
+    model: Any,
+    data: str | Path | None = None,
+    *,
+    target: str | None = None,
+    text: str | None = None,
+    time: str | float | None = None,
+    steps: int | None = None,
+    optimizer: Any = None,
+    settings: Sequence[tuple[str, str]] = (),
+    skip_bad: bool = False,
+    out: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    observers: Sequence[Callable[[Any], None]] = (),
+    export: bool = True,
+    say: Callable[[str], None] = lambda line: None,
+) -> Run:
+    """Train on the data at a path: ``fit("photos/")``, or ``fit(net, "photos/")`` with an ``nn.Module``.
+
+    ``time`` ("5m", "90s", seconds) bounds the whole call, the first import of torch excepted; ``steps``
+    fixes the length instead. ``optimizer`` is a live ``torch.optim`` optimizer of the module. The task
+    is recognised from the data; ``target`` and ``text`` name columns of a table.
+    """
+    if data is None:
+        model, data = None, model
+    import torch  # first, since the budget does not pay for it
+
+    began = clock.monotonic()
+    budget = seconds(time) if time is not None else None
+    if budget is not None and steps is not None:
+        raise InputError("give time or steps, not both: the length of a run has one source")
+    set_threads(threads)
+    path = existing(Path(data))
+    options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
+    name, sighting = recognise(path, options)
+    for line in sighting.saw:
+        say(line)
+    given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
+    origin = {
+        "kind": "fit", "task": name, "path": str(path.resolve()), "target": target, "text": text,
+        "skip_bad": skip_bad, "seed": seed, "settings": [list(p) for p in given], "own_model": model is not None,
+    }  # fmt: skip
+    experiment, loaded = build(origin, model, optimizer)
+    load_report = suit(model, experiment, loaded) if isinstance(model, torch.nn.Module) else None
+    baselines = {n: e.metrics for n, e in experiment.task.baselines(loaded).items()}
+    for label, metrics in baselines.items():
+        say(f"baseline {label}: " + ", ".join(f"{n} {v:.4g}" for n, v in metrics.items()))
+    run = create(Path(out) if out else None, f"fit-{name}", {"origin": origin})
+    run.load_report = load_report
+    extra = {"baselines": baselines, "saw": list(sighting.saw)}
+    run.update(extra=extra)
+    deadline = None
+    if budget is not None:
+        deadline = lambda e, d: steps_within(e, d, budget - (clock.monotonic() - began), device)  # noqa: E731
+    session = Session(
+        run=run, experiment=experiment, name=f"fit-{name}", device=device, observers=observers, export=export,
+        say=say, deadline=deadline, extra=extra,
+    )  # fmt: skip
+    return conduct(session)
+
+
+def rebuild_fit(origin: dict[str, Any], model: Any, optimizer: Any) -> "Experiment":
+    """The experiment of an earlier ``fit``, from its data; a live module is given again."""
+    if origin["own_model"] and model is None:
+        raise InputError(
+            "this run trained a module of your own: fathom.resume(folder, module, optimizer=...)"
+        )
+    existing(Path(origin["path"]))
+    return build(origin, model, optimizer)[0]
+
+
+def build(origin: dict[str, Any], model: Any, optimizer: Any) -> "tuple[Experiment, Data]":
+    """Read the data and let the task propose a run; a live module and optimizer take their places in it."""
+    from fathom.training import GradientDescent, Live
+    from fathom.training.optim import Live as LiveOptimizer
+
+    options = Options(
+        target=origin["target"], text=origin["text"], skip_bad=origin["skip_bad"], seed=origin["seed"]
+    )
+    task, data = catalog.task(origin["task"]).read(Path(origin["path"]), options)
+    experiment = task.experiment(data, origin["seed"])
+    if model is not None:
+        learning = experiment.learning
+        if optimizer is not None and isinstance(learning, GradientDescent):
+            learning = replace(learning, optimizer=LiveOptimizer(optimizer))
+        experiment = replace(experiment, model=Live(model), learning=learning, augment=())
+    return apply(experiment, origin["settings"]), data
+
+
+def suit(model: Any, experiment: "Experiment", data: "Data") -> dict[str, Any]:
+    """Try a module on two rows before anything is trained; say what does not fit, and what does."""
+    import torch
+
+    rows = data.train.rows(torch.arange(min(2, len(data.train))))
+    *inputs, _ = rows
+    prepared = experiment.task.prepare(*inputs)
+    shapes = ", ".join(str(tuple(p.shape)) for p in prepared)
+    model.eval()
+    try:
+        with torch.no_grad():
+            made = experiment.task.finish(model(*prepared))
+    except Exception as error:
+        raise InputError(f"the module does not take this data, a batch of shape {shapes}: {error}") from error
+    for port, value in zip(experiment.task.outputs(), made, strict=True):
+        wanted = [n for n in port.shape if isinstance(n, int)]
+        if list(value.shape)[-len(wanted) :] != wanted:
+            raise InputError(
+                f"the module gives {tuple(value.shape)} for a batch of 2; this data needs (2, {wanted[0]}):"
+                " give its last layer that many outputs"
+            )
+    return {"copied": [], "new": [n for n, _ in model.named_parameters()], "input": shapes}
+
+
+def recognise(path: Path, options: Options) -> tuple[str, Sighting]:
+    """The task that is surest about ``path``; every task is asked, none is known by name."""
+    seen: list[tuple[float, str, Sighting]] = []
+    for name in catalog.tasks():
+        sighting = catalog.task(name).recognise(path, options)
+        if sighting is not None:
+            seen.append((sighting.confidence, name, sighting))
+    if not seen:
+        from fathom.data.inspect import inspect
+
+        inspect(path)  # says what is wrong with it, where something is
+        raise InputError(
+            f"{path} is no data that a task here knows: an image folder (a folder for each class), a CSV or"
+            " Parquet table, JSONL or CSV with a text column, or plain text; see: fathom data inspect"
+        )
+    _, name, sighting = max(seen, key=lambda s: s[0])
+    return name, sighting
+
+
+def existing(path: Path) -> Path:
+    """``path``, if there is something; files that can hold code are refused with the way in."""
+    if path.suffix.lower() in (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib"):
+        raise InputError(
+            f"{path} is a model or pickle file, not data; bring its tensors in with: fathom import {path}"
+        )
+    if not path.exists():
+        import difflib
+
+        folder = path.parent if path.parent.is_dir() else Path()
+        near = difflib.get_close_matches(path.name, [p.name for p in folder.iterdir()], n=2)
+        hint = f"; there is {' and '.join(str(folder / n) for n in near)}" if near else ""
+        raise InputError(f"{path} does not exist (looked in {folder.resolve()}){hint}")
+    return path
+
+
+def seconds(text: str | float) -> float:
+    """ "5m", "90s", "1.5h" or a number of seconds."""
+    match = re.fullmatch(r"\s*([0-9.]+)\s*(s|m|h|)\s*", str(text))
+    try:
+        value = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise InputError(f"time {text!r} is no length of time; write 90s, 5m or 1h")
+    return value
+
+
+def steps_within(experiment: "Experiment", data: "Data", left: float, device: str) -> int:
+    """How many steps fit into ``left`` seconds, by measuring 20 of them on a learner that is thrown away.
+
+    Time for evaluating, exporting and the report is set aside, from one evaluation that is measured.
+    """
+    from fathom.task import Boundary
+    from fathom.training.loop import train as loop
+    from fathom.training.parallel import join
+
+    parallel = join(device)
+    began = clock.monotonic()
+    learner = experiment.learner(parallel)
+    stamps: list[float] = []
+    source = experiment.source(data, parallel)
+    loop(learner, source, steps=WARM + PROBED, observers=[lambda event: stamps.append(clock.monotonic())])
+    step = (stamps[-1] - stamps[WARM - 1]) / PROBED
+    start = clock.monotonic()
+    for split in (data.valid, data.test):
+        if split is not None:
+            experiment.task.evaluate(Boundary(experiment.task, learner.model), split)
+    evaluation = clock.monotonic() - start
+    every = experiment.evaluate_every
+    per_step = step + (evaluation / every if every else 0.0)
+    ending = 2 * evaluation + 6.0  # scoring, export with its check, report
+    usable = left - (clock.monotonic() - began) - ending
+    return max(1, min(experiment.steps, int(0.92 * usable / per_step)))

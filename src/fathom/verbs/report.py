@@ -1,0 +1,108 @@
+"""The report of a run: everything a person wants to see of it, on one page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fathom import catalog
+from fathom.task import Evaluation
+
+if TYPE_CHECKING:
+    from fathom.verbs.train import Session
+
+
+def write_report(session: "Session", notes: list[str] | None = None) -> Path:
+    """``report.html`` of a trained run; scores are taken from run.json, details are computed anew if need be."""
+    from fathom.report.page import write
+    from fathom.report.run_report import run_report
+
+    run, task = session.run, session.experiment.task
+    record = run.record
+    data = session.extra.get("data") or session.experiment.data.load()
+    split_name = "test" if data.test is not None else "valid"
+    split = getattr(data, split_name)
+    sections: list[Any] = []
+    headline: list[tuple[str, str, str]] = []
+    if split is not None:
+        evaluation = session.extra.get(f"evaluation/{split_name}") or evaluate_again(session, split)
+        sections = [*baseline_section(session, record), *task.sections(evaluation, split)]
+        headline = quoted(record["result"], f"{split_name}/{evaluation.headline}")
+    page = run_report(
+        title=title_of(record),
+        metrics_jsonl=run.rows,
+        evaluation_sections=sections,
+        headline=headline,
+        cost=cost(record),
+        recipe=record["settings"],
+        card=card_of(record),
+        notes=[*session.extra.get("saw", []), *(notes or [])],
+    )
+    write(run.report, page)
+    return run.report
+
+
+def evaluate_again(session: "Session", split: Any) -> Evaluation:
+    """Details for the sections, through the artifact, when a run is finished in a second sitting."""
+    from fathom.deployment.artifact import open_artifact
+
+    return session.experiment.task.evaluate(open_artifact(session.run.model).network, split)
+
+
+def quoted(result: dict[str, Any], name: str) -> list[tuple[str, str, str]]:
+    """The headline metric with its interval first, then the other scores of the same split."""
+    split = name.partition("/")[0]
+    names = [name, *(n for n in result["metrics"] if n.startswith(f"{split}/") and n != name)]
+    cards: list[tuple[str, str, str]] = []
+    for metric in names[:4]:
+        interval = result["intervals"].get(metric)
+        note = f"95 % interval {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
+        cards.append((metric, f"{result['metrics'][metric]:.4f}", note))
+    return cards
+
+
+def baseline_section(session: "Session", record: dict[str, Any]) -> list[Any]:
+    """Simple methods on the same validation split, beside the model."""
+    from fathom.report.blocks import Table
+    from fathom.report.page import Section
+
+    baselines: dict[str, dict[str, float]] = (record.get("extra") or {}).get("baselines", {})
+    if not baselines:
+        return []
+    ours = {
+        n.removeprefix("valid/"): v for n, v in record["result"]["metrics"].items() if n.startswith("valid/")
+    }
+    names = [n for n in ours if any(n in b for b in baselines.values())]
+    rows = [[label, *(f"{b[n]:.4f}" if n in b else "-" for n in names)] for label, b in baselines.items()]
+    rows.append(["this model", *(f"{ours[n]:.4f}" for n in names)])
+    return [Section("Beside simple methods", [Table(("method", *names), rows, "On the same held-out rows.")])]
+
+
+def cost(record: dict[str, Any]) -> dict[str, str]:
+    """Time, memory, size and machine, in words."""
+    result = record["result"]
+    return {
+        "training": f"{result['seconds']:.1f} s",
+        "steps": str(record["steps"]),
+        "parameters": f"{record['parameters']:,}",
+        "peak memory": f"{result['memory'] / 2**20:,.0f} MiB",
+        "machine": f"{record['machine']['processor']}, {record['threads']} threads, {record['device']}",
+        "seed": str(record["seed"]),
+        "digest": result["digest"][:16],
+        "resumed": f"{len(record.get('resumed', []))} times",
+    }
+
+
+def card_of(record: dict[str, Any]) -> dict[str, Any]:
+    """The card of the system, for the foot of the page; empty for a module of one's own."""
+    if not record.get("system"):
+        return {}
+    card = catalog.system(record["system"]).card
+    return {
+        "system": card.title, "year": str(card.year), "paper": card.paper, "idea": card.summary,
+        "equal to": card.oracle, "differs": list(card.differs),
+    }  # fmt: skip
+
+
+def title_of(record: dict[str, Any]) -> str:
+    if record.get("system"):
+        return f"{catalog.system(record['system']).card.title}: {record['name']}"
+    return record["name"]

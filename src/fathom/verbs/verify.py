@@ -1,0 +1,212 @@
+"""Verify: run a recipe as often as its promise asks, and write down what came out."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fathom import catalog, evidence
+from fathom.errors import InputError
+from fathom.training.run import machine, now, versions
+
+Say = Callable[[str], None]
+
+
+def verify(
+    names: list[str] | None = None,
+    *,
+    again: bool = False,
+    threads: int | None = None,
+    say: Say = lambda text: None,
+) -> dict[str, dict[str, Any]]:
+    """Records of recipes or inventory rows (default: every recipe with a promise), made where not fresh.
+
+    Each record is stored as soon as it is done, so that a stopped call goes on where it was.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    kept = evidence.records()
+    for name in chosen(names):
+        record = kept.get(name)
+        if record is not None and evidence.fresh(record) and not again:
+            say(f"{name}: fresh, {'met' if record['met'] else 'NOT met'}")
+        else:
+            record = measure(name, threads, say)
+            store(f"{name}.json", record)
+        results[name] = record
+    return results
+
+
+def chosen(names: list[str] | None) -> list[str]:
+    """Recipes by name, by the row their system fulfils, or all that promise something."""
+    promising = [r for r in catalog.recipes() if catalog.recipe(r).load()().expect]
+    if not names:
+        return promising
+    found: list[str] = []
+    for name in names:
+        if name in catalog.recipes():
+            found.append(name)
+        elif name in catalog.inventory():
+            own = [r for r in promising if name in catalog.system(catalog.recipe(r).system).card.rows]
+            if not own:
+                raise InputError(f"no recipe fulfils row {name} yet: {catalog.inventory()[name].item}")
+            found += own
+        else:
+            catalog.recipe(name)  # raises, with the nearest names
+    return found
+
+
+def measure(name: str, threads: int | None, say: Say) -> dict[str, Any]:
+    """Train the recipe with each seed it promises for; compare with its ``expect``."""
+    from fathom.verbs.train import train
+
+    entry = catalog.recipe(name)
+    experiment = entry.load()()
+    check = getattr(sys.modules[entry.module], f"check_{name}", None)
+    seeds = max(e.seeds for e in experiment.expect) if experiment.expect else 1
+    runs: list[dict[str, Any]] = []
+    details: dict[str, Any] = {}
+    export: dict[str, Any] | None = None
+    with tempfile.TemporaryDirectory() as scratch:
+        for seed in range(seeds):
+            run = train(name, out=Path(scratch) / str(seed), seed=seed, threads=threads, export=seed == 0)
+            result = run.result
+            metrics = dict(result["metrics"])
+            if check is not None:
+                extra = check(seed)
+                metrics |= {k: v for k, v in extra.items() if isinstance(v, float)}
+                details |= {k: v for k, v in extra.items() if not isinstance(v, float)}
+            kept = ("seconds", "digest", "memory", "intervals", "stopped")
+            runs.append({"seed": seed, "metrics": metrics} | {k: result[k] for k in kept})
+            record = run.record
+            if (run.model / "equality.json").is_file():
+                export = json.loads((run.model / "equality.json").read_text(encoding="utf-8"))
+            first = metrics.get(experiment.expect[0].metric) if experiment.expect else None
+            say(f"{name} seed {seed}: {first} in {result['seconds']:.0f} s")
+    promises = [judge(e, runs) for e in experiment.expect]
+    return {
+        "recipe": name,
+        "system": entry.system,
+        "command": f"fathom verify {name}",
+        "measured": now(),
+        "code": evidence.code_hash(name),
+        "versions": versions(),
+        "machine": machine(),
+        "threads": record["threads"],
+        "data": record["data"],
+        "parameters": record["parameters"],
+        "steps": record["steps"],
+        "lines": catalog.system(entry.system).lines,
+        "runs": runs,
+        "summary": summary(runs),
+        "expect": promises,
+        "met": all(p["met"] for p in promises),
+        "details": details,
+        "export": export,
+        "parity": parity(entry.system),
+        "canary": sing(name),
+    }
+
+
+def judge(expect: Any, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """One promise: the value over its seeds, and whether it was kept, in the time it allows."""
+    values = [r["metrics"][expect.metric] for r in runs[: expect.seeds]]
+    passing = sum(expect.holds(v) for v in values)
+    kept = passing >= expect.passing if expect.passing else expect.holds(statistics.fmean(values))
+    slowest = max(r["seconds"] for r in runs[: expect.seeds]) / 60
+    in_time = expect.minutes is None or slowest <= expect.minutes
+    return {
+        "metric": expect.metric, "at_least": expect.at_least, "at_most": expect.at_most, "seeds": expect.seeds,
+        "passing": expect.passing, "minutes": expect.minutes, "values": values, "mean": statistics.fmean(values),
+        "passed": passing, "slowest_minutes": slowest, "met": bool(kept and in_time),
+    }  # fmt: skip
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Mean, lowest and highest of every metric over the seeds, and the time of training."""
+    names = runs[0]["metrics"]
+    columns = {n: [r["metrics"][n] for r in runs] for n in names} | {"seconds": [r["seconds"] for r in runs]}
+    return {
+        n: {"mean": statistics.fmean(v), "median": statistics.median(v), "low": min(v), "high": max(v)}
+        for n, v in columns.items()
+    }
+
+
+def parity(system: str) -> dict[str, Any]:
+    """Run the system's own tests, where the checkout has them: its oracle is asked anew."""
+    card = catalog.system(system).card
+    found = sorted((catalog.ROOT.parents[1] / "tests").rglob(f"test_{system}.py"))
+    report: dict[str, Any] = {"oracle": card.oracle, "tests": None, "passed": 0}
+    if not found:
+        return report
+    root = catalog.ROOT.parents[1]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", str(found[0])]
+    done = subprocess.run(
+        command,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    words = done.stdout.strip().splitlines()[-1].split() if done.stdout.strip() else []
+    count = int(words[words.index("passed") - 1]) if "passed" in words else 0
+    if "passed," in words:
+        count = int(words[words.index("passed,") - 1])
+    passed = count if done.returncode == 0 else 0
+    return report | {"tests": found[0].relative_to(root).as_posix(), "passed": passed}
+
+
+def sing(name: str) -> dict[str, Any]:
+    """The losses of 20 steps of the recipe on little data, on one thread."""
+    import torch
+
+    from fathom.training.loop import train as loop
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        experiment = catalog.recipe(name).load()().canary()
+        losses: list[float] = []
+        loop(
+            experiment.learner(), experiment.source(experiment.data.load()), steps=experiment.steps,
+            seed=experiment.seed, observers=[lambda event: losses.append(float(event.metrics["loss"]))],
+        )  # fmt: skip
+    finally:
+        torch.set_num_threads(threads)
+    return {"losses": losses, "processor": machine()["processor"], "torch": versions().get("torch")}
+
+
+def canary(names: list[str] | None = None, *, say: Say = lambda text: None) -> dict[str, dict[str, Any]]:
+    """Sing every record's canary again and note which still give the same losses."""
+    kept = evidence.records()
+    known = evidence.canaries()
+    for name in names or list(kept):
+        if name not in kept:
+            raise InputError(f"there is no record of {name!r}; make one with: fathom verify {name}")
+        began = time.perf_counter()
+        today, then = sing(name), kept[name]["canary"]
+        same_kind = today["processor"] == then["processor"] and today["torch"] == then["torch"]
+        gaps = [abs(a - b) / max(abs(b), 1e-12) for a, b in zip(today["losses"], then["losses"], strict=True)]
+        passed = max(gaps) == 0.0 if same_kind else max(gaps) <= 1e-5
+        known[name] = {
+            "passed": passed, "code": evidence.code_hash(name), "torch": today["torch"], "largest": max(gaps),
+            "exact": same_kind, "at": now(),
+        }  # fmt: skip
+        store(evidence.CANARIES, known)
+        say(f"{name}: {'same losses' if passed else 'OTHER losses'} ({time.perf_counter() - began:.1f} s)")
+    return {n: known[n] for n in (names or list(kept))}
+
+
+def store(name: str, value: Any) -> None:
+    """Write a file of the ledger, whole or not at all."""
+    home = evidence.folder()
+    home.mkdir(parents=True, exist_ok=True)
+    draft = home / f".{name}.{os.getpid()}"
+    draft.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(draft, home / name)
