@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         args = parser(given).parse_args(given)
-        return int(importlib.import_module(f"fathom.cli.{args.verb}").run(args))
+        return int(load(args.verb).run(args))
     except SystemExit as stop:
         return int(stop.code or 0)
     except InputError as error:
@@ -63,7 +63,7 @@ def parser(given: Sequence[str]) -> Parser:
     for verb, text in known.items():
         sub = commands.add_parser(verb, help=text, description=text, allow_abbrev=False)
         if verb == chosen:
-            importlib.import_module(f"fathom.cli.{verb}").arguments(sub)
+            load(verb).arguments(sub)
     return top
 
 
@@ -75,6 +75,12 @@ def verbs() -> dict[str, str]:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "HELP":
                 found[file.stem.rstrip("_")] = ast.literal_eval(node.value)
     return found
+
+
+def load(verb: str) -> Any:
+    """The file of a verb; a word that Python keeps for itself carries an underscore behind it."""
+    file = verb if (HERE / f"{verb}.py").is_file() else f"{verb}_"
+    return importlib.import_module(f"fathom.cli.{file}")
 
 
 def version() -> str:

@@ -8,23 +8,24 @@ from fathom.training.loop import Event
 
 
 class Progress:
-    """An observer. A bar with loss, metrics, speed and time left; without a terminal a line every few seconds."""
+    """An observer. A bar with loss, metric, speed and time left; in a pipe a line every few seconds."""
 
-    def __init__(self, steps: int | None = None, *, quiet: bool = False, every: float = 5.0) -> None:
-        self.steps, self.quiet, self.every = steps, quiet, every
+    def __init__(self, *, quiet: bool = False, every: float = 5.0) -> None:
+        self.quiet, self.every = quiet, every
         self.started: float | None = None
-        self.first = self.shown_at = 0.0
+        self.first = 0
+        self.shown_at = 0.0
         self.bar: Any = None
         self.measured: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
         now = time.perf_counter()
         if self.started is None:
-            self.started, self.first = now, event.steps - 1
+            self.started, self.first, self.shown_at = now, event.steps, now
         for name, value in event.metrics.items():
             if name.startswith("valid/"):
                 self.measured[name] = float(value)
-        last = event.stop is not None or event.steps == self.steps
+        last = event.stop is not None or event.steps == event.total
         terminal = sys.stderr.isatty()
         if self.quiet or (now - self.shown_at < (0.1 if terminal else self.every) and not last):
             return
@@ -36,9 +37,8 @@ class Progress:
         if terminal:
             self._draw(event, " ".join(words))
         else:
-            total = f"/{self.steps}" if self.steps else ""
-            left = f" {(self.steps - event.steps) / speed:.0f} s left" if self.steps else ""
-            print(f"step {event.steps}{total} {' '.join(words)}{left}", file=sys.stderr, flush=True)
+            left = f"{((event.total or event.steps) - event.steps) / max(speed, 1e-9):.0f} s left"
+            print(f"step {event.steps}/{event.total} {' '.join(words)} {left}", file=sys.stderr, flush=True)
         if last:
             self.close()
 
@@ -56,7 +56,7 @@ class Progress:
             )
             self.bar = Bar(*columns, console=Console(stderr=True))
             self.bar.start()
-            self.bar.add_task("", total=self.steps)
+            self.bar.add_task("", total=event.total)
         self.bar.update(self.bar.task_ids[0], completed=event.steps, description=words)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ cases; a difference above ``LIMIT`` is refused, and the file is not left behind.
 
 import io
 import json
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ def export(folder: Path, task: Task, model: nn.Module) -> dict[str, Any]:
     inputs = tuple(torch.from_numpy(collate(task, samples[:2])[p.name]) for p in task.inputs())
     names = [p.name for p in task.inputs()], [p.name for p in task.outputs()]
     buffer = io.BytesIO()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of every library that is not there
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own future
         program = torch.onnx.export(

@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fathom.task import Arrays, Network, Port, one_shot
+from fathom.data.split import Data
+from fathom.report.blocks import Gallery, Picture
+from fathom.report.classes import class_sections, majority, score_classes, worst
+from fathom.report.page import Section
+from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting, one_shot, over_split
 
 if TYPE_CHECKING:
-    pass
+    from fathom.training.experiment import Experiment
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,12 +58,13 @@ class BatchSource(Protocol):
 
 @dataclass
 class Event:
-    """``steps`` steps have been made. An observer may end the run by setting ``stop`` to a reason."""
+    """``steps`` of ``total`` steps have been made. An observer may end the run by setting ``stop`` to a reason."""
 
     steps: int
     metrics: Metrics
     learner: Learner
     batch: Any = None
+    total: int | None = None  # steps of the whole run
     stop: str | None = None
 
 
@@ -91,7 +92,7 @@ def train(
         except StopIteration:
             raise RunError(f"the batches ended at step {step} of {steps}; a source must not end") from None
         seed_step(seed, step, rank)
-        event = Event(step + 1, learner.update(batch, step), learner, batch)
+        event = Event(step + 1, learner.update(batch, step), learner, batch, steps)
         for observe in observers:
             observe(event)
         if event.stop:

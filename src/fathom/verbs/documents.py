@@ -1,0 +1,152 @@
+"""Documents whose numbers come from records: the marks of README and docs, filled.
+
+    <!-- record: lenet.summary.test/accuracy.mean | .4f -->0.9912<!-- end -->
+    <!-- table: systems -->...<!-- end -->
+
+A path walks through a record's JSON; what follows the bar is a Python format. ``benchmarks:NAME`` reads
+``benchmarks/results/NAME.json`` instead.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from fathom import catalog, evidence
+
+ROOT = catalog.ROOT.parents[1]
+MARK = re.compile(r"<!-- (record|table): ([^>]*?) -->(.*?)<!-- end -->", re.DOTALL)
+
+
+def documents() -> list[Path]:
+    """README and every page below ``docs``."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def write_documents() -> list[Path]:
+    """Fill every mark of every document; return the files that changed."""
+    changed: list[Path] = []
+    for file in documents():
+        before = file.read_text(encoding="utf-8")
+        after = fill(before)
+        if after != before:
+            file.write_text(after, encoding="utf-8")
+            changed.append(file)
+    return changed
+
+
+def fill(text: str) -> str:
+    """``text`` with the content of every mark made anew."""
+
+    def content(match: re.Match[str]) -> str:
+        kind, what = match[1], match[2].strip()
+        made = value(what) if kind == "record" else f"\n{TABLES[what]()}\n"
+        return f"<!-- {kind}: {what} -->{made}<!-- end -->"
+
+    return MARK.sub(content, text)
+
+
+def value(what: str) -> str:
+    """One number: ``recipe.path.to.it | format``; a dash where it was not measured yet."""
+    path, _, form = (part.strip() for part in what.partition("|"))
+    name, _, rest = path.partition(".")
+    try:
+        found: Any = result(name.removeprefix("benchmarks:")) if ":" in name else evidence.records()[name]
+        for key in rest.split("."):
+            found = found[int(key)] if isinstance(found, list) else found[key]
+    except (KeyError, IndexError, FileNotFoundError):
+        return "-"
+    return format(found, form) if form else str(found)
+
+
+def result(name: str) -> dict[str, Any]:
+    file = ROOT / "benchmarks" / "results" / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def systems_table() -> str:
+    """One line a system: file, lines, what it equals, what it reached, whether that is fresh."""
+    kept = {r["system"]: r for r in reversed(list(evidence.records().values()))}
+    rows = ["| system | file | lines | equal to | trained | record |", "|---|---|---|---|---|---|"]
+    for entry in sorted(catalog.systems().values(), key=lambda e: e.module):
+        record = kept.get(entry.name)
+        file = entry.path.relative_to(ROOT).as_posix()
+        trained, state = "-", "none yet"
+        if record is not None:
+            trained = "; ".join(f"{p['metric']} {p['mean']:.4g}" for p in record["expect"]) or headline(record)
+            state = "fresh" if evidence.fresh(record) else "stale"
+        oracle = entry.card.oracle.replace("|", "/") or "-"
+        rows.append(f"| {entry.card.title} | [{entry.path.name}]({file}) | {entry.lines} | {oracle} | {trained} | {state} |")
+    return "\n".join(rows)
+
+
+def headline(record: dict[str, Any]) -> str:
+    name = next((n for n in record["summary"] if n.startswith("test/")), None)
+    return f"{name} {record['summary'][name]['mean']:.4g}" if name else "-"
+
+
+def unproven_table() -> str:
+    """What is promised and has no fresh record, and how much of the roadmap is still to be written."""
+    lines: list[str] = []
+    kept = evidence.records()
+    for name in catalog.recipes():
+        record = kept.get(name)
+        if record is None:
+            lines.append(f"- recipe `{name}`: no record")
+        elif not evidence.fresh(record):
+            lines.append(f"- recipe `{name}`: its record is older than the code")
+        elif not record["met"]:
+            missed = ", ".join(f"{p['metric']} {p['mean']:.4g}" for p in record["expect"] if not p["met"])
+            lines.append(f"- recipe `{name}`: a promise is not met ({missed})")
+    for entry in catalog.systems().values():
+        lines += [f"- `{entry.name}` is exempt from the contract test {t}: {r}" for t, r in entry.card.exempt.items()]
+    have = {row for e in catalog.systems().values() for row in e.card.rows}
+    total = len(catalog.inventory())
+    lines.append(f"- {total - len(have)} of {total} rows of the roadmap have no system yet: `fathom catalog`")
+    lines.append("- nothing here was measured on a GPU")
+    return "\n".join(lines)
+
+
+def promises_table() -> str:
+    """Every promise of every record beside what was measured."""
+    rows = ["| recipe | metric | promised | measured (mean) | seeds | seconds (median) | met |", "|---|---|---|---|---|---|---|"]
+    for name, record in evidence.records().items():
+        for p in record["expect"]:
+            bound = f">= {p['at_least']}" if p["at_least"] is not None else f"<= {p['at_most']}"
+            seconds = record["summary"]["seconds"]["median"]
+            word = "yes" if p["met"] else "no"
+            rows.append(
+                f"| `{name}` | {p['metric']} | {bound} | {p['mean']:.4f} | {len(p['values'])} | {seconds:.0f} | {word} |"
+            )
+    return "\n".join(rows)
+
+
+def benchmarks_table() -> str:
+    """Every benchmark's own rows: what, ours, theirs, ratio with its interval."""
+    rows = ["| what | ours | the other | ratio (95 % interval) | goal |", "|---|---|---|---|---|"]
+    for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        for row in json.loads(file.read_text(encoding="utf-8")).get("rows", []):
+            rows.append("| " + " | ".join(str(row[k]) for k in ("what", "ours", "other", "ratio", "goal")) + " |")
+    return "\n".join(rows)
+
+
+TABLES = {
+    "systems": systems_table,
+    "unproven": unproven_table,
+    "promises": promises_table,
+    "benchmarks": benchmarks_table,
+}
+
+
+def check(file: Path) -> list[str]:
+    """Numbers with a unit of measurement that stand outside marks, tables of code and code itself."""
+    text = file.read_text(encoding="utf-8")
+    bare = MARK.sub("", re.sub(r"`[^`\n]*`", "", re.sub(r"```.*?```", "", text, flags=re.DOTALL)))
+    unit = r"(%|s\b|ms\b|MB\b|x\b|accuracy\b|loss\b|BLEU\b|F1\b)"
+    found = re.findall(rf"(?<![\w.])\d+(?:\.\d+)?\s?{unit}", bare)
+    if found:
+        places = [m[0] for m in re.finditer(rf"(?<![\w.])\d+(?:\.\d+)?\s?{unit}", bare)]
+        return [f"{file.name}: {place!r} stands outside a record mark" for place in places]
+    return []
+
+
