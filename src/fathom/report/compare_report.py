@@ -132,7 +132,7 @@ def _curves(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[Blo
 def _side_by_side(names: Sequence[str], mappings: Sequence[Mapping[str, Any]], caption: str) -> Table | None:
     rows = [(readable(key), *(mapping.get(key) for mapping in mappings)) for key in _keys(mappings)]
     align = ("left", *("right" for _ in names))
-    return Table(("", *names), rows, caption, align) if rows else None
+    return Table(("name", *names), rows, caption, align) if rows else None
 
 
 def _keys(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
