@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
             file.write_bytes(base64.b64decode(image))
             print(file)
     else:
-        raise InputError(f"this model answers {', '.join(answer)}; ask it with: fathom predict {args.run} ...")
+        raise InputError(
+            f"this model answers {', '.join(answer)}; ask it with: fathom predict {args.run} ..."
+        )
     sys.stdout.flush()
     return 0

@@ -16,5 +16,9 @@ def run(args: argparse.Namespace) -> int:
     from fathom.verbs.importing import import_file
 
     found = import_file(args.file, args.out)
-    print(json.dumps(found) if args.json else f"{found['out']}: {found['tensors']} tensors, {found['numbers']:,} numbers")
+    print(
+        json.dumps(found)
+        if args.json
+        else f"{found['out']}: {found['tensors']} tensors, {found['numbers']:,} numbers"
+    )
     return 0

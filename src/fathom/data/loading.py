@@ -100,8 +100,17 @@ class Shuffled:
 
     def _loader(self, start: int) -> torch.utils.data.DataLoader[Any]:
         return torch.utils.data.DataLoader(
-            _Reader(self.split), sampler=_Places(self, start), batch_size=None, num_workers=self.workers
+            _Reader(self.split),
+            sampler=_Places(self, start),
+            batch_size=None,
+            num_workers=self.workers,
+            collate_fn=_as_it_is,
         )
+
+
+def _as_it_is(batch: Any) -> Any:
+    """A reader makes whole batches; there is nothing to put together."""
+    return batch
 
 
 class _Reader(torch.utils.data.Dataset[Any]):

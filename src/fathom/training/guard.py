@@ -101,13 +101,21 @@ def following(model: nn.Module) -> Iterator[Callable[[], str]]:
     inside: list[str] = []
     behind: list[str] = []
     hooks: list[Any] = []
+    seen: list[Tensor] = []
     for name, module in model.named_modules():
         if not name:
             continue
+
+        def leave(module: nn.Module, given: Any, made: Any, name: str = name) -> None:
+            inside.pop()
+            for out in tree_leaves(made):  # its gradient is there: what follows is this layer's way back
+                if isinstance(out, Tensor) and out.requires_grad and not any(out is o for o in seen):
+                    seen.append(out)  # the innermost layer that returns it comes first
+                    out.register_hook(lambda gradient: behind.append(name))
+
         hooks += [
             module.register_forward_pre_hook(lambda m, a, name=name: inside.append(name)),
-            module.register_forward_hook(lambda m, a, o: inside.pop() and None),
-            module.register_full_backward_pre_hook(lambda m, g, name=name: behind.append(name)),
+            module.register_forward_hook(leave),
         ]
     try:
         yield lambda: (inside or behind or ["the objective"])[-1]

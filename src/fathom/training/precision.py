@@ -21,7 +21,7 @@ class Precision:
 
     def __post_init__(self) -> None:
         if self.compute not in TYPES:
-            raise ValueError(f"precision {self.compute!r} is not one of {', '.join(TYPES)}")
+            raise ValueError(f"compute is {self.compute!r}; it must be one of {', '.join(TYPES)}")
 
 
 class Arithmetic:

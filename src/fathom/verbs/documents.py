@@ -73,10 +73,14 @@ def systems_table() -> str:
         file = entry.path.relative_to(ROOT).as_posix()
         trained, state = "-", "none yet"
         if record is not None:
-            trained = "; ".join(f"{p['metric']} {p['mean']:.4g}" for p in record["expect"]) or headline(record)
+            trained = "; ".join(f"{p['metric']} {p['mean']:.4g}" for p in record["expect"]) or headline(
+                record
+            )
             state = "fresh" if evidence.fresh(record) else "stale"
         oracle = entry.card.oracle.replace("|", "/") or "-"
-        rows.append(f"| {entry.card.title} | [{entry.path.name}]({file}) | {entry.lines} | {oracle} | {trained} | {state} |")
+        rows.append(
+            f"| {entry.card.title} | [{entry.path.name}]({file}) | {entry.lines} | {oracle} | {trained} | {state} |"
+        )
     return "\n".join(rows)
 
 
@@ -99,7 +103,10 @@ def unproven_table() -> str:
             missed = ", ".join(f"{p['metric']} {p['mean']:.4g}" for p in record["expect"] if not p["met"])
             lines.append(f"- recipe `{name}`: a promise is not met ({missed})")
     for entry in catalog.systems().values():
-        lines += [f"- `{entry.name}` is exempt from the contract test {t}: {r}" for t, r in entry.card.exempt.items()]
+        lines += [
+            f"- `{entry.name}` is exempt from the contract test {t}: {r}"
+            for t, r in entry.card.exempt.items()
+        ]
     have = {row for e in catalog.systems().values() for row in e.card.rows}
     total = len(catalog.inventory())
     lines.append(f"- {total - len(have)} of {total} rows of the roadmap have no system yet: `fathom catalog`")
@@ -109,7 +116,10 @@ def unproven_table() -> str:
 
 def promises_table() -> str:
     """Every promise of every record beside what was measured."""
-    rows = ["| recipe | metric | promised | measured (mean) | seeds | seconds (median) | met |", "|---|---|---|---|---|---|---|"]
+    rows = [
+        "| recipe | metric | promised | measured (mean) | seeds | seconds (median) | met |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, record in evidence.records().items():
         for p in record["expect"]:
             bound = f">= {p['at_least']}" if p["at_least"] is not None else f"<= {p['at_most']}"
@@ -126,7 +136,9 @@ def benchmarks_table() -> str:
     rows = ["| what | ours | the other | ratio (95 % interval) | goal |", "|---|---|---|---|---|"]
     for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         for row in json.loads(file.read_text(encoding="utf-8")).get("rows", []):
-            rows.append("| " + " | ".join(str(row[k]) for k in ("what", "ours", "other", "ratio", "goal")) + " |")
+            rows.append(
+                "| " + " | ".join(str(row[k]) for k in ("what", "ours", "other", "ratio", "goal")) + " |"
+            )
     return "\n".join(rows)
 
 
@@ -148,5 +160,3 @@ def check(file: Path) -> list[str]:
         places = [m[0] for m in re.finditer(rf"(?<![\w.])\d+(?:\.\d+)?\s?{unit}", bare)]
         return [f"{file.name}: {place!r} stands outside a record mark" for place in places]
     return []
-
-

@@ -111,8 +111,8 @@ def build(origin: dict[str, Any], model: Any, optimizer: Any) -> "tuple[Experime
     return apply(experiment, origin["settings"]), data
 
 
-def suit(model: Any, experiment: "Experiment", data: "Data") -> dict[str, Any]:
-    """Try a module on two rows before anything is trained; say what does not fit, and what does."""
+def suit(model: Any, experiment: "Experiment", data: "Data") -> Any:
+    """Try a module on two rows before anything is trained and say what does not fit; its load report."""
     import torch
 
     rows = data.train.rows(torch.arange(min(2, len(data.train))))
@@ -132,7 +132,7 @@ def suit(model: Any, experiment: "Experiment", data: "Data") -> dict[str, Any]:
                 f"the module gives {tuple(value.shape)} for a batch of 2; this data needs (2, {wanted[0]}):"
                 " give its last layer that many outputs"
             )
-    return {"copied": [], "new": [n for n, _ in model.named_parameters()], "input": shapes}
+    return getattr(model, "load_report", None)
 
 
 def recognise(path: Path, options: Options) -> tuple[str, Sighting]:

@@ -58,7 +58,9 @@ def import_file(file: str | Path, out: str | Path | None = None) -> dict[str, An
             raise InputError(f"{source} is not a plain state dict of tensors and was not read: {last[:300]}")
         facts = json.loads(done.stdout.strip().splitlines()[-1])
         if not facts["tensors"]:
-            raise InputError(f"{source} holds no tensors; it has: {', '.join(facts['left'][:10]) or 'nothing'}")
+            raise InputError(
+                f"{source} holds no tensors; it has: {', '.join(facts['left'][:10]) or 'nothing'}"
+            )
         target.write_bytes(draft.read_bytes())
     return {"out": str(target), **facts}
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fathom import catalog
+from fathom.report.intervals import Interval
 from fathom.task import Evaluation
 
 if TYPE_CHECKING:
@@ -21,19 +22,22 @@ def write_report(session: "Session", notes: list[str] | None = None) -> Path:
     split_name = "test" if data.test is not None else "valid"
     split = getattr(data, split_name)
     sections: list[Any] = []
-    headline: list[tuple[str, str, str]] = []
+    headline: list[tuple[str, Any, str]] = []
     if split is not None:
         evaluation = session.extra.get(f"evaluation/{split_name}") or evaluate_again(session, split)
         sections = [*baseline_section(session, record), *task.sections(evaluation, split)]
         headline = quoted(record["result"], f"{split_name}/{evaluation.headline}")
+    card = card_of(record)
     page = run_report(
         title=title_of(record),
+        subtitle=card.get("idea", ""),
+        command=repeat(record["origin"]),
         metrics_jsonl=run.rows,
         evaluation_sections=sections,
         headline=headline,
         cost=cost(record),
         recipe=record["settings"],
-        card=card_of(record),
+        card=card,
         notes=[*session.extra.get("saw", []), *(notes or [])],
     )
     write(run.report, page)
@@ -47,15 +51,25 @@ def evaluate_again(session: "Session", split: Any) -> Evaluation:
     return session.experiment.task.evaluate(open_artifact(session.run.model).network, split)
 
 
-def quoted(result: dict[str, Any], name: str) -> list[tuple[str, str, str]]:
+def repeat(origin: dict[str, Any]) -> str:
+    """The command that makes this run again; empty where live objects were given."""
+    settings = "".join(f" --set {name}={value}" for name, value in origin["settings"])
+    if origin["kind"] == "fit":
+        target = f" --target {origin['target']}" if origin["target"] else ""
+        return f"fathom fit {origin['path']}{target}{settings}" if not origin["own_model"] else ""
+    return f"fathom train {origin['name']}{settings}" if "name" in origin else ""
+
+
+def quoted(result: dict[str, Any], name: str) -> list[tuple[str, Any, str]]:
     """The headline metric with its interval first, then the other scores of the same split."""
     split = name.partition("/")[0]
     names = [name, *(n for n in result["metrics"] if n.startswith(f"{split}/") and n != name)]
-    cards: list[tuple[str, str, str]] = []
+    cards: list[tuple[str, Any, str]] = []
     for metric in names[:4]:
-        interval = result["intervals"].get(metric)
-        note = f"95 % interval {interval[0]:.4f} to {interval[1]:.4f}" if interval else ""
-        cards.append((metric, f"{result['metrics'][metric]:.4f}", note))
+        shown: Any = result["metrics"][metric]
+        if metric in result["intervals"]:
+            shown = Interval(shown, *result["intervals"][metric])
+        cards.append((metric, shown, ""))
     return cards
 
 

@@ -12,7 +12,7 @@ Axes used below
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -120,6 +120,20 @@ class LeNet(nn.Module):
         x = self.s4(torch.tanh(self.c3(x)))
         x = torch.tanh(self.c5(x)).flatten(1)
         return self.output(torch.tanh(self.f6(x)))
+
+
+def lenet5(weights: Any = None, classes: int = 10, channels: int = 1) -> LeNet:
+    """LeNet-5 for 28x28 pixels: 61,706 parameters with 10 classes and 1 channel.
+
+    ``weights`` is a .safetensors file, a run folder or a state dict; with another number of classes the
+    output layer starts anew. What was taken over is printed and kept as ``load_report``.
+    """
+    model = Config(classes=classes, channels=channels).build()
+    if weights is not None:
+        from fathom.training.weights import load_weights
+
+        load_weights(model, weights, head=("output",))
+    return model
 
 
 def tiny() -> "Experiment":

@@ -1,0 +1,20 @@
+"""``fathom new system|task NAME``: the files of a new one, tests passing at once."""
+
+import argparse
+
+HELP = "files for a new system or task, tests passing at once"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=("system", "task"))
+    parser.add_argument("name", help="lower-case words joined by underscores")
+    parser.add_argument("--part", default="architectures", help="folder of the system below src/fathom")
+    parser.add_argument("--root", default=".", help="the checkout (default: this folder)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from fathom.verbs.new import new
+
+    for file in new(args.kind, args.name, part=args.part, root=args.root):
+        print(file)
+    return 0
