@@ -29,7 +29,7 @@ from fathom.deployment.export import edge_cases, export
 from fathom.task import Boundary, collate
 from fathom.training import Experiment, Parallel, train
 from fathom.training.randomness import scramble, seed_step
-from fathom.verbs.train import gather, scatter, unpack
+from fathom.training.state import gather, scatter, unpack
 
 EXEMPTIBLE = {"parameters_move", "overfits", "exports", "stands_alone"}
 EVERY = pytest.mark.parametrize("name", list(catalog.systems()))

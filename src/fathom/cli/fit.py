@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fathom.cli import pairs, running_options
+from fathom.cli.command import pairs, running_options
 from fathom.cli.train import announce
 
 HELP = "train on your own data: an image folder, a table, texts"

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from fathom.cli import pairs, running_options
+from fathom.cli.command import pairs, running_options
 from fathom.errors import InputError
 
 HELP = "train a recipe of the catalogue, or resume a run"

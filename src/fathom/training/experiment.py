@@ -39,11 +39,11 @@ class Expect:
     """What a recipe promises. ``fathom verify`` reads thresholds from here only."""
 
     metric: str  # "test/accuracy"
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: float | int | None = None
+    at_most: float | int | None = None
     seeds: int = 1  # the threshold holds for the mean over this many seeds ...
     passing: int | None = None  # ... or, where set, for at least this many of them
-    minutes: float | None = None  # longest training time allowed, in CPU minutes
+    minutes: float | int | None = None  # longest training time allowed, in CPU minutes
 
     def __post_init__(self) -> None:
         if (self.at_least is None) == (self.at_most is None):

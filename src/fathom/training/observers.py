@@ -17,7 +17,7 @@ from typing import Any
 from fathom.task import Boundary, Evaluation, Task
 from fathom.training.checkpoint import CheckpointFolder, flatten
 from fathom.training.guard import NonFinite
-from fathom.training.loop import Event, Learner
+from fathom.training.loop import Event
 from fathom.training.parallel import Parallel
 from fathom.training.track import JsonLines, Tracker
 
@@ -89,7 +89,7 @@ class Checkpoints:
     def __init__(
         self,
         folder: CheckpointFolder,
-        collect: Callable[[Learner], dict[str, Any]],
+        collect: Callable[[Event], dict[str, Any]],
         *,
         steps: int,
         evaluate: Evaluate | None = None,
@@ -113,7 +113,7 @@ class Checkpoints:
         ):
             return
         began = time.perf_counter()
-        tensors, facts = flatten(self.collect(event.learner))
+        tensors, facts = flatten(self.collect(event))
         self.folder.save(event.steps, tensors, {"state": facts}, score=score)
         self.saved = time.perf_counter()
         self.cost = self.saved - began

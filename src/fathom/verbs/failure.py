@@ -8,7 +8,7 @@ from fathom.errors import RunError
 
 if TYPE_CHECKING:
     from fathom.training.learner import GradientLearner
-    from fathom.verbs.train import Session
+    from fathom.verbs.session import Session
 
 
 def explain(error: RunError, session: "Session", learner: Any, folder: Any) -> RunError:

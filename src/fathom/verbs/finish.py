@@ -15,7 +15,7 @@ from fathom.training.run import now
 
 if TYPE_CHECKING:
     from fathom.data.split import Data
-    from fathom.verbs.train import Session
+    from fathom.verbs.session import Session
 
 LEVEL = 0.95
 

@@ -11,7 +11,8 @@ from fathom import catalog
 from fathom.errors import InputError
 from fathom.task import Options, Sighting
 from fathom.training.run import Run, create
-from fathom.verbs.train import Session, apply, conduct, set_threads
+from fathom.verbs.session import Session, conduct
+from fathom.verbs.train import apply, clean_refusal, set_threads
 
 if TYPE_CHECKING:
     from fathom.data.split import Data
@@ -47,40 +48,66 @@ def fit(
     """
     if data is None:
         model, data = None, model
-    import torch  # first, since the budget does not pay for it
+    import torch  # noqa: F401 - first, since the budget does not pay for it
 
     began = clock.monotonic()
     budget = seconds(time) if time is not None else None
     if budget is not None and steps is not None:
         raise InputError("give time or steps, not both: the length of a run has one source")
     set_threads(threads)
-    path = existing(Path(data))
+    given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
-    name, sighting = recognise(path, options)
+    name, origin, experiment, extra = propose(Path(data), options, given, model, optimizer, say)
+
+    def length(experiment: "Experiment", data: "Data") -> int:
+        assert budget is not None
+        return steps_within(experiment, data, budget - (clock.monotonic() - began), device)
+
+    run = create(Path(out) if out else None, name, {"origin": origin, "extra": extra})
+    run.load_report = getattr(model, "load_report", None)
+    session = Session(
+        run=run, experiment=experiment, name=name, device=device, observers=observers, export=export,
+        say=say, length=length if budget is not None else None, extra=extra,
+    )  # fmt: skip
+    with clean_refusal(run):
+        return conduct(session)
+
+
+def propose(
+    data: Path,
+    options: Options,
+    settings: Sequence[tuple[str, str]],
+    model: Any,
+    optimizer: Any,
+    say: Callable[[str], None],
+) -> "tuple[str, dict[str, Any], Experiment, dict[str, Any]]":
+    """Recognise and read the data, and say what was seen: name, origin, experiment, notes for the report."""
+    import torch
+
+    path = existing(data)
+    task, sighting = recognise(path, options)
     for line in sighting.saw:
         say(line)
-    given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     origin = {
-        "kind": "fit", "task": name, "path": str(path.resolve()), "target": target, "text": text,
-        "skip_bad": skip_bad, "seed": seed, "settings": [list(p) for p in given], "own_model": model is not None,
+        "kind": "fit", "task": task, "path": str(path.resolve()), "target": options.target,
+        "text": options.text, "skip_bad": options.skip_bad, "seed": options.seed,
+        "settings": [list(p) for p in settings], "own_model": model is not None,
     }  # fmt: skip
     experiment, loaded = build(origin, model, optimizer)
-    load_report = suit(model, experiment, loaded) if isinstance(model, torch.nn.Module) else None
-    baselines = {n: e.metrics for n, e in experiment.task.baselines(loaded).items()}
-    for label, metrics in baselines.items():
+    if isinstance(model, torch.nn.Module):
+        suit(model, experiment, loaded)
+    extra = {"baselines": simple_methods(experiment, loaded, say), "saw": list(sighting.saw)}
+    return f"fit-{task}", origin, experiment, extra
+
+
+def simple_methods(
+    experiment: "Experiment", data: "Data", say: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
+    """What simple methods reach on the same held-out rows, said before the training starts."""
+    found = {n: e.metrics for n, e in experiment.task.baselines(data).items()}
+    for label, metrics in found.items():
         say(f"baseline {label}: " + ", ".join(f"{n} {v:.4g}" for n, v in metrics.items()))
-    run = create(Path(out) if out else None, f"fit-{name}", {"origin": origin})
-    run.load_report = load_report
-    extra = {"baselines": baselines, "saw": list(sighting.saw)}
-    run.update(extra=extra)
-    deadline = None
-    if budget is not None:
-        deadline = lambda e, d: steps_within(e, d, budget - (clock.monotonic() - began), device)  # noqa: E731
-    session = Session(
-        run=run, experiment=experiment, name=f"fit-{name}", device=device, observers=observers, export=export,
-        say=say, deadline=deadline, extra=extra,
-    )  # fmt: skip
-    return conduct(session)
+    return found
 
 
 def rebuild_fit(origin: dict[str, Any], model: Any, optimizer: Any) -> "Experiment":
@@ -111,8 +138,8 @@ def build(origin: dict[str, Any], model: Any, optimizer: Any) -> "tuple[Experime
     return apply(experiment, origin["settings"]), data
 
 
-def suit(model: Any, experiment: "Experiment", data: "Data") -> Any:
-    """Try a module on two rows before anything is trained and say what does not fit; its load report."""
+def suit(model: Any, experiment: "Experiment", data: "Data") -> None:
+    """Try a module on two rows before anything is trained, and say what does not fit."""
     import torch
 
     rows = data.train.rows(torch.arange(min(2, len(data.train))))
@@ -132,7 +159,6 @@ def suit(model: Any, experiment: "Experiment", data: "Data") -> Any:
                 f"the module gives {tuple(value.shape)} for a batch of 2; this data needs (2, {wanted[0]}):"
                 " give its last layer that many outputs"
             )
-    return getattr(model, "load_report", None)
 
 
 def recognise(path: Path, options: Options) -> tuple[str, Sighting]:

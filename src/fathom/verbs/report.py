@@ -8,7 +8,7 @@ from fathom.report.intervals import Interval
 from fathom.task import Evaluation
 
 if TYPE_CHECKING:
-    from fathom.verbs.train import Session
+    from fathom.verbs.session import Session
 
 
 def write_report(session: "Session", notes: list[str] | None = None) -> Path:

@@ -63,31 +63,9 @@ def chosen(names: list[str] | None) -> list[str]:
 
 def measure(name: str, threads: int | None, say: Say) -> dict[str, Any]:
     """Train the recipe with each seed it promises for; compare with its ``expect``."""
-    from fathom.verbs.train import train
-
     entry = catalog.recipe(name)
     experiment = entry.load()()
-    check = getattr(sys.modules[entry.module], f"check_{name}", None)
-    seeds = max(e.seeds for e in experiment.expect) if experiment.expect else 1
-    runs: list[dict[str, Any]] = []
-    details: dict[str, Any] = {}
-    export: dict[str, Any] | None = None
-    with tempfile.TemporaryDirectory() as scratch:
-        for seed in range(seeds):
-            run = train(name, out=Path(scratch) / str(seed), seed=seed, threads=threads, export=seed == 0)
-            result = run.result
-            metrics = dict(result["metrics"])
-            if check is not None:
-                extra = check(seed)
-                metrics |= {k: v for k, v in extra.items() if isinstance(v, float)}
-                details |= {k: v for k, v in extra.items() if not isinstance(v, float)}
-            kept = ("seconds", "digest", "memory", "intervals", "stopped")
-            runs.append({"seed": seed, "metrics": metrics} | {k: result[k] for k in kept})
-            record = run.record
-            if (run.model / "equality.json").is_file():
-                export = json.loads((run.model / "equality.json").read_text(encoding="utf-8"))
-            first = metrics.get(experiment.expect[0].metric) if experiment.expect else None
-            say(f"{name} seed {seed}: {first} in {result['seconds']:.0f} s")
+    runs, record, export, details = seeded_runs(name, experiment, threads, say)
     promises = [judge(e, runs) for e in experiment.expect]
     return {
         "recipe": name,
@@ -111,6 +89,35 @@ def measure(name: str, threads: int | None, say: Say) -> dict[str, Any]:
         "parity": parity(entry.system),
         "canary": sing(name),
     }
+
+
+def seeded_runs(
+    name: str, experiment: Any, threads: int | None, say: Say
+) -> tuple[list[dict[str, Any]], dict[str, Any], Any, dict[str, Any]]:
+    """The runs of every seed, run.json of the last, export differences, and what its own check adds."""
+    from fathom.verbs.train import train
+
+    check = getattr(sys.modules[catalog.recipe(name).module], f"check_{name}", None)
+    runs: list[dict[str, Any]] = []
+    details: dict[str, Any] = {}
+    record: dict[str, Any] = {}
+    export: dict[str, Any] | None = None
+    with tempfile.TemporaryDirectory() as scratch:
+        for seed in range(max([e.seeds for e in experiment.expect], default=1)):
+            run = train(name, out=Path(scratch) / str(seed), seed=seed, threads=threads, export=seed == 0)
+            record, result = run.record, run.result
+            metrics = dict(result["metrics"])
+            if check is not None:
+                extra = check(seed)
+                metrics |= {k: v for k, v in extra.items() if isinstance(v, float)}
+                details |= {k: v for k, v in extra.items() if not isinstance(v, float)}
+            kept = ("seconds", "digest", "memory", "intervals", "stopped")
+            runs.append({"seed": seed, "metrics": metrics} | {k: result[k] for k in kept})
+            if (run.model / "equality.json").is_file():
+                export = json.loads((run.model / "equality.json").read_text(encoding="utf-8"))
+            first = metrics.get(experiment.expect[0].metric) if experiment.expect else None
+            say(f"{name} seed {seed}: {first} in {result['seconds']:.0f} s")
+    return runs, record, export, details
 
 
 def judge(expect: Any, runs: list[dict[str, Any]]) -> dict[str, Any]:

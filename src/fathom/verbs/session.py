@@ -1,0 +1,272 @@
+"""A session: one sitting at a run, from wherever it stands to its end.
+
+Its parts are called in this order: data, learner, newest good checkpoint, loop, best weights, result,
+export, report. Whatever is done already, by an earlier sitting, is not done again.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from fathom.errors import InputError, RunError
+from fathom.settings import flatten, to_json
+from fathom.training.run import Run, code_digest, now
+
+if TYPE_CHECKING:
+    from fathom.data.split import Data
+    from fathom.training.checkpoint import CheckpointFolder, Loaded
+    from fathom.training.experiment import Experiment
+    from fathom.training.loop import Event, Learner
+    from fathom.training.parallel import Parallel
+
+
+class Interrupted(RunError):
+    """The run was asked to stop, saved its state and can be resumed. ``signal`` is the reason's number."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
+@dataclass(kw_only=True)
+class Session:
+    """What to train, where, and who looks on."""
+
+    run: Run
+    experiment: "Experiment"
+    name: str
+    device: str = "auto"
+    observers: Sequence[Callable[["Event"], None]] = ()
+    trackers: Sequence[Any] = ()
+    export: bool = True
+    say: Callable[[str], None] = lambda text: None
+    length: Callable[["Experiment", "Data"], int] | None = None  # fixes the steps of a timed run, once
+    extra: dict[str, Any] = field(default_factory=dict)  # for the report: baselines, what was seen
+
+
+def conduct(session: Session) -> Run:
+    """Train what is not trained yet, then make what is missing: result, artifact, ONNX, report."""
+    from fathom.training.parallel import join, leave
+    from fathom.verbs.finish import finish
+
+    parallel = join(session.device)
+    try:
+        if "result" not in session.run.record:
+            with deterministic(session.experiment.deterministic):
+                fulfil(session, parallel)
+        if parallel.leads:
+            finish(session)
+    except BaseException as error:
+        if parallel.leads and not isinstance(error, InputError):
+            stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+            session.run.update(
+                state="interrupted" if stopped else "failed", error=f"{type(error).__name__}: {error}"
+            )
+        raise
+    finally:
+        leave()
+    return session.run
+
+
+@contextlib.contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Refuse operations whose result depends on timing, where that is asked for."""
+    import torch
+
+    if not wanted:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def fulfil(session: Session, parallel: "Parallel") -> None:
+    """Train to the last step and write the result."""
+    from fathom.training.checkpoint import CheckpointFolder, digest
+    from fathom.training.state import identify, restore_best
+    from fathom.verbs.finish import conclude
+
+    data = session.experiment.data.load()
+    if session.length is not None:
+        steps = session.length(session.experiment, data)
+        session.experiment = replace(session.experiment, steps=steps)
+    experiment = session.experiment
+    learner = experiment.learner(parallel)
+    if parallel.leads:
+        describe(session, learner, data, parallel)
+    best = experiment.keep_best if experiment.evaluate_every else 0
+    identity = identify(session.name, learner)
+    with contextlib.ExitStack() as stack:
+        folder = CheckpointFolder(session.run.checkpoints, keep=2, keep_best=best, identity=identity)
+        if parallel.leads:
+            stack.enter_context(folder)
+        sitting = Sitting(session, parallel, data, learner, folder)
+        sitting.train()
+        if parallel.leads:
+            if experiment.keep == "best" and experiment.evaluate_every:
+                restore_best(learner, folder)
+            weights = {
+                f"{m}.{n}": t for m, net in learner.modules.items() for n, t in net.state_dict().items()
+            }
+            result = {"seconds": sitting.seconds, "digest": digest(weights), "stopped": sitting.stopped}
+            conclude(session, learner, data, result)
+
+
+def describe(session: Session, learner: "Learner", data: "Data", parallel: "Parallel") -> None:
+    """Complete run.json: what is about to be trained, on what, by which code."""
+    import torch
+
+    experiment = session.experiment
+    session.run.update(
+        state="running",
+        experiment=to_json(experiment),
+        settings=flat(experiment),
+        steps=experiment.steps,
+        seed=experiment.seed,
+        threads=torch.get_num_threads(),
+        device=str(parallel.device),
+        processes=parallel.world,
+        code=code_digest(),
+        data=dict(data.facts),
+        parameters=sum(p.numel() for p in learner.model.parameters()),
+    )
+
+
+def flat(experiment: "Experiment") -> dict[str, Any]:
+    """Settings by dotted name, for run.json, trackers and the report."""
+    return {name: to_json(value) for name, value in flatten(experiment).items()}
+
+
+class Sitting:
+    """The loop with all that watches it, begun where the newest good checkpoint stands."""
+
+    def __init__(
+        self,
+        session: Session,
+        parallel: "Parallel",
+        data: "Data",
+        learner: "Learner",
+        folder: "CheckpointFolder",
+    ) -> None:
+        from fathom.training.observers import Evaluate
+
+        self.session, self.parallel, self.learner, self.folder = session, parallel, learner, folder
+        experiment = session.experiment
+        self.source = experiment.source(data, parallel)
+        self.evaluate: Evaluate | None = None
+        if experiment.evaluate_every and data.valid is not None:
+            self.evaluate = Evaluate(
+                experiment.task, data.valid, every=experiment.evaluate_every, steps=experiment.steps,
+                patience=experiment.patience,
+            )  # fmt: skip
+        self.keepers = {"learner": learner, "source": self.source, "evaluate": self.evaluate}
+        self.before, self.began = 0.0, 0.0  # seconds of earlier sittings; when this one began
+        self.stopped: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time of training, over all sittings."""
+        return self.before + self.now - self.began
+
+    def train(self) -> None:
+        """Make the steps that are left. ``seconds`` and ``stopped`` tell how it went."""
+        from fathom.training.loop import train
+        from fathom.training.observers import Interrupt, Log
+        from fathom.training.track import Guarded, JsonLines
+
+        run, experiment, leads = self.session.run, self.session.experiment, self.parallel.leads
+        start = self.go_on()
+        if self.stopped is not None:
+            return
+        lines = JsonLines(run.folder / ("metrics.jsonl" if leads else f".metrics-{self.parallel.rank}.jsonl"))
+        lines.rewind(start)
+        guests = Guarded(list(self.session.trackers))
+        guests.settings(flat(experiment))
+        self.log = Log(lines, guests)
+        with Interrupt(self.parallel) as interrupt:
+            self.began = self.now = time.perf_counter()
+            try:
+                last = train(
+                    self.learner, self.source, steps=experiment.steps, start=start, seed=experiment.seed,
+                    rank=self.parallel.rank, observers=self.watchers(interrupt),
+                )  # fmt: skip
+            except RunError as error:
+                from fathom.verbs.failure import explain
+
+                raise explain(error, self.session, self.learner, self.folder) from error
+            finally:
+                self.log.flush()
+                guests.finish()
+                lines.finish()
+            self.now = time.perf_counter()
+        self.stopped = last.stop if last else None
+        if interrupt.caught is not None and last is not None and last.steps < experiment.steps:
+            raise Interrupted(
+                f"stopped at step {last.steps} of {experiment.steps}; go on with:"
+                f" fathom train --resume {run.folder}",
+                interrupt.caught,
+            )
+
+    def go_on(self) -> int:
+        """Load the newest good checkpoint, and return the step to go on with."""
+        from fathom.training.checkpoint import read
+        from fathom.training.state import scatter, unpack
+
+        loaded = self.folder.load() if self.parallel.leads else None
+        self.parallel.wait()  # the leader sets damaged checkpoints aside before the others look
+        if not self.parallel.leads:
+            loaded = read(self.session.run.checkpoints)
+        self.parallel.wait()  # nobody writes a new one until everybody has read
+        self.began = self.now = time.perf_counter()
+        if loaded is None:
+            return 0
+        state = unpack(loaded)
+        scatter(state, self.learner, self.keepers)
+        self.before = state["elapsed"]
+        if state["stop"] != "interrupted":  # early stopping had ended it already
+            self.stopped = state["stop"]
+        if self.parallel.leads:
+            self.note(loaded)
+        return loaded.step
+
+    def note(self, loaded: "Loaded") -> None:
+        """Say and record which checkpoint is used, and which were unusable."""
+        run, say = self.session.run, self.session.say
+        entry = {
+            "at": now(), "step": loaded.step, "checkpoint": loaded.path.name, "rejected": list(loaded.rejected),
+        }  # fmt: skip
+        run.update(resumed=[*run.record.get("resumed", []), entry])
+        say(f"resumed from {loaded.path.name}")
+        for reason in loaded.rejected:
+            say(f"not used: {reason}")
+
+    def watchers(self, interrupt: Any) -> list[Any]:
+        """Who looks at each step, in order: measure, decide, log, save, and whoever else was asked in."""
+        from fathom.training.learner import GradientLearner
+        from fathom.training.observers import Checkpoints, Guard
+
+        first = [] if isinstance(self.learner, GradientLearner) else [Guard()]
+        listed: list[Any] = [*first, *([self.evaluate] if self.evaluate else []), interrupt]
+        if not self.parallel.leads:
+            return listed
+        saving = Checkpoints(
+            self.folder, self.collect, steps=self.session.experiment.steps, evaluate=self.evaluate
+        )
+        return [*listed, self.log, saving, *self.session.observers]
+
+    def collect(self, event: "Event") -> dict[str, Any]:
+        """All that a checkpoint holds. What was logged so far is on disk before it."""
+        from fathom.training.state import gather
+
+        self.log.flush()
+        self.now = time.perf_counter()
+        return gather(event.learner, self.keepers) | {"elapsed": self.seconds, "stop": event.stop}

@@ -1,0 +1,139 @@
+"""The catalogue, the ledger, and documents whose numbers come from records."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fathom import catalog, evidence
+from fathom.cli.command import main
+from fathom.errors import InputError
+from fathom.verbs import documents, verify
+
+
+def test_inventory_is_whole() -> None:
+    rows = catalog.inventory()
+    assert len(rows) == 393
+    assert rows["CL04"].item == "LeNet-5"
+
+
+def test_recipes_promise_something_and_load() -> None:
+    for entry in catalog.recipes().values():
+        assert entry.summary, f"{entry.name} has no docstring"
+        assert entry.system in catalog.systems()
+    assert catalog.recipe("lenet").load()().expect
+
+
+def test_unknown_names_are_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError, match="'lenet'"):
+        catalog.system("lennet")
+    with pytest.raises(InputError, match="image_classification"):
+        catalog.task("image_clasification")
+
+
+def test_every_row_has_its_five_promises(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["catalog", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) == 393
+    for row in rows:
+        assert set(row) == {"id", "item", *evidence.PARTS}
+        for part in evidence.PARTS:
+            value = row[part]
+            assert value is None or "ok" in value
+            if value and value["ok"] is None:
+                assert value["amber"] == "needs a GPU" and value["record"] is None
+    assert main(["catalog", "CL04", "--json"]) == 0
+    (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert row["readable"]["ok"] is True
+    assert main(["catalog", "CL4"]) == 2
+
+
+def fake_record(**changes: Any) -> dict[str, Any]:
+    return {
+        "recipe": "lenet", "system": "lenet", "code": evidence.code_hash("lenet"), "met": True,
+        "parity": {"passed": 3}, "export": {"equal": True}, "expect": [], "summary": {"test/accuracy": {"mean": 0.5}},
+    } | changes  # fmt: skip
+
+
+def test_a_record_is_fresh_while_code_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    assert evidence.fresh(fake_record())
+    stale = fake_record(code="0" * 64)
+    assert not evidence.fresh(stale)
+    verify.store(evidence.CANARIES, {"lenet": {"passed": True, "code": evidence.code_hash("lenet")}})
+    assert evidence.fresh(stale)
+    verify.store(evidence.CANARIES, {"lenet": {"passed": False, "code": evidence.code_hash("lenet")}})
+    assert not evidence.fresh(stale)
+    verify.store("lenet.json", stale)
+    (row,) = evidence.table(["CL04"])
+    assert row["trained"] == {"ok": True, "fresh": False, "record": "evidence/lenet.json"}
+
+
+def test_code_hash_sees_code_and_not_docstrings(tmp_path: Path) -> None:
+    first, second, third = (tmp_path / n for n in ("a.py", "b.py", "c.py"))
+    first.write_text('"""One."""\nx = 1\n')
+    second.write_text('"""Two."""\n# why\nx  =  1\n')
+    third.write_text('"""One."""\nx = 2\n')
+    assert evidence.tree_hash(first) == evidence.tree_hash(second) != evidence.tree_hash(third)
+
+
+def test_code_hash_reaches_what_a_recipe_imports() -> None:
+    files = {p.relative_to(catalog.ROOT).as_posix() for p in evidence.reached("fathom.recipes.lenet")}
+    assert {"architectures/convolutional/lenet.py", "training/loop.py", "data/transforms.py"} <= files
+    assert not any(f.startswith(("cli/", "verbs/", "report/")) for f in files)
+
+
+def test_canary_sings_the_same_twice() -> None:
+    first, second = verify.sing("lenet"), verify.sing("lenet")
+    assert first == second
+    assert len(first["losses"]) == 20 and len(set(first["losses"])) > 10
+
+
+def test_canary_notices_other_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    sung = verify.sing("lenet")
+    verify.store("lenet.json", fake_record(canary=sung))
+    assert verify.canary(["lenet"])["lenet"]["passed"]
+    wrong = dict(sung, losses=[x * 1.0001 for x in sung["losses"]])
+    verify.store("lenet.json", fake_record(canary=wrong))
+    assert not verify.canary(["lenet"])["lenet"]["passed"]
+    assert main(["verify", "--canary"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "values", "seconds", "met"),
+    [
+        ({"at_least": 0.9, "seeds": 2}, [0.95, 0.86], 10, True),  # the mean
+        ({"at_least": 0.9, "seeds": 2}, [0.95, 0.84], 10, False),
+        ({"at_most": 1.0, "seeds": 1}, [0.99], 10, True),
+        ({"at_least": 475.0, "seeds": 3, "passing": 2}, [500.0, 480.0, 20.0], 10, True),
+        ({"at_least": 475.0, "seeds": 3, "passing": 3}, [500.0, 480.0, 20.0], 10, False),
+        ({"at_least": 0.9, "seeds": 1, "minutes": 5}, [0.95], 301, False),  # too slow
+    ],
+)
+def test_promises_are_judged(given: dict[str, Any], values: list[float], seconds: float, met: bool) -> None:
+    from fathom.training import Expect
+
+    given = {k: float(v) if k == "minutes" else v for k, v in given.items()}
+    runs = [{"metrics": {"m": v}, "seconds": float(seconds)} for v in values]
+    assert verify.judge(Expect(metric="m", **given), runs)["met"] is met
+
+
+def test_documents_are_filled_and_hold_no_other_numbers() -> None:
+    for file in documents.documents():
+        text = file.read_text(encoding="utf-8")
+        assert documents.check(file) == []
+        assert documents.fill(text) == text, f"{file.name} is not up to date: fathom catalog --write"
+
+
+@pytest.mark.parametrize(
+    ("text", "bad"),
+    [
+        ("It is 3 % better.", 1), ("in 12 s", 1), ("200 MB of it", 1), ("2.5x faster", 1), ("0.99 accuracy", 1),
+        ("`99 %` and\n```\n5 s\n```", 0), ("<!-- record: a.b -->0.99<!-- end --> accuracy", 0), ("Python 3.11", 0),
+    ],
+)  # fmt: skip
+def test_stray_numbers_are_found(text: str, bad: int, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text(text)
+    assert len(documents.check(tmp_path / "page.md")) == bad
