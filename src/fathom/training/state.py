@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
 from fathom.training.checkpoint import CheckpointFolder, Loaded, unflatten
 from fathom.training.loop import Learner
 from fathom.training.randomness import key
@@ -22,9 +26,23 @@ def scatter(state: dict[str, Any], learner: Learner, keepers: dict[str, Any]) ->
         module.load_state_dict(state["modules"][name])
     for name, optimizer in learner.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
+        lay_out(optimizer)
     for name, keeper in keepers.items():
         if hasattr(keeper, "load_state") and name in state["keepers"]:
             keeper.load_state(state["keepers"][name])
+
+
+def lay_out(optimizer: Optimizer) -> None:
+    """Give each loaded tensor the memory layout of its parameter.
+
+    A checkpoint stores rows in the usual order. Fused kernels walk parameter and momentum side by side
+    through memory, so for a channels-last model they would pair the wrong numbers.
+    """
+    for parameter, held in optimizer.state.items():
+        for name, tensor in held.items():
+            if isinstance(tensor, Tensor) and tensor.shape == parameter.shape:
+                if tensor.stride() != parameter.stride():
+                    held[name] = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
 
 
 def unpack(loaded: Loaded) -> dict[str, Any]:
