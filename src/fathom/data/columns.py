@@ -150,3 +150,47 @@ def encode_rows(columns: Sequence[Mapping[str, Any]], cells: Cells) -> np.ndarra
         table = np.asarray([encode(column, cell) for cell in distinct], dtype=np.float32)
         parts.append(table[place] if place else np.zeros((0, len(feature_names([column]))), np.float32))
     return np.concatenate(parts, axis=1)
+
+
+def decode(
+    columns: Sequence[Mapping[str, Any]],
+    features: np.ndarray,
+    order: Sequence[str] = (),
+) -> dict[str, Any]:
+    """An encoded row (features,) as readable cells: first those named in ``order``, then the others."""
+    cells: dict[str, Any] = {}
+    for column, place in zip(columns, groups(columns), strict=True):
+        own = features[place]
+        if column["kind"] == "category":
+            values = [*(v or "missing" for v in column["values"]), "other"]
+            cells[column["name"]] = values[int(own.argmax())]
+        elif column.get("flag") and own[1] > 0.5:
+            cells[column["name"]] = "missing"
+        else:
+            value = float(own[0]) * column["scale"] + column["mean"]
+            if column.get("log"):
+                value = math.copysign(math.expm1(abs(value)), value)
+            cells[column["name"]] = float(f"{value:.6g}")
+    return {name: cells[name] for name in (*order, *(c for c in cells if c not in order))}
+
+
+def examples(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as a request has them: a usual one, one where all is missing, an unusual one."""
+    usual, strange = {}, {}
+    for column in columns:
+        if column["kind"] == "category":
+            usual[column["name"]] = next((v for v in column["values"] if v), None)
+            strange[column["name"]] = "never seen before"
+        else:
+            usual[column["name"]] = column["fill"]
+            far = column["mean"] + 3 * column["scale"]
+            strange[column["name"]] = math.copysign(math.expm1(abs(far)), far) if column.get("log") else far
+    return [usual, {c["name"]: None for c in columns}, strange]
+
+
+def is_number(cell: Any) -> bool:
+    """Does ``cell`` hold a finite number?"""
+    try:
+        return math.isfinite(float(cell))
+    except (TypeError, ValueError):
+        return False

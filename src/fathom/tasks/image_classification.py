@@ -54,13 +54,13 @@ class ImageClassification:
         from fathom.data.formats import image_folder
         from fathom.data.pictures import load_folder
 
-        return load_folder(image_folder.scan(path, skip_bad=options.skip_bad), options, cls)
+        return load_folder(image_folder.scan(path), options, cls)
 
     def read_labelled(self, path: Path, options: Options) -> Data:
         from fathom.data.formats import image_folder
         from fathom.data.pictures import load_labelled
 
-        return load_labelled(image_folder.scan(path, skip_bad=options.skip_bad), options, self)
+        return load_labelled(image_folder.scan(path), options, self)
 
     def experiment(self, data: Data, seed: int) -> "Experiment":
         from fathom.architectures.convolutional.mnist import Config

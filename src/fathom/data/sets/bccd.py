@@ -1,0 +1,61 @@
+"""BCCD: blood cell count and detection."""
+
+import xml.etree.ElementTree as ElementTree
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from fathom.data import places
+from fathom.data.places import DataSet
+
+SET = DataSet(
+    name="bccd",
+    title="BCCD: blood cell count and detection",
+    tasks=("object detection",),
+    licence="MIT",
+    redistributable=True,
+    citation="Shenggan Cheng; original images and boxes by cosmicad and akshaylamba: BCCD Dataset, 2017",
+    address="https://github.com/Shenggan/BCCD_Dataset",
+    files={"bccd.zip": ("3bca1a6775ff76f08a125abbe03ded560f77bb6e866adc658a14451ae3b1a6c3", 7868951)},
+    counts={"images": 364, "degenerate_boxes": 2},
+)
+
+LABELS = ("RBC", "WBC", "Platelets")
+Photograph = tuple[bytes, np.ndarray, np.ndarray]  # JPEG, boxes float32 (n, 4) x0 y0 x1 y1, labels int64 (n,)
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Photographs of blood with the cells in them, for each split."""
+
+    train: tuple[Photograph, ...]
+    valid: tuple[Photograph, ...]
+    test: tuple[Photograph, ...]
+    labels: tuple[str, ...] = LABELS
+
+
+def read() -> Photographs:
+    """The three official splits; the two boxes without area are left out."""
+    with zipfile.ZipFile(places.find(SET) / "bccd.zip") as archive:
+        splits: list[tuple[Photograph, ...]] = []
+        for split in ("train", "val", "test"):
+            names = archive.read(f"BCCD/ImageSets/Main/{split}.txt").decode().split()
+            splits.append(tuple(photograph(archive, name) for name in names))
+    return Photographs(*splits)
+
+
+def photograph(archive: zipfile.ZipFile, name: str) -> Photograph:
+    tree = ElementTree.fromstring(archive.read(f"BCCD/Annotations/{name}.xml"))
+    boxes: list[list[float]] = []
+    labels: list[int] = []
+    for cell in tree.iter("object"):
+        corners = [float(cell.findtext(f"bndbox/{k}", "0")) for k in ("xmin", "ymin", "xmax", "ymax")]
+        if corners[2] > corners[0] and corners[3] > corners[1]:
+            boxes.append(corners)
+            labels.append(LABELS.index(cell.findtext("name", "")))
+    return (
+        archive.read(f"BCCD/JPEGImages/{name}.jpg"),
+        np.asarray(boxes, np.float32).reshape(-1, 4),
+        np.asarray(labels, np.int64),
+    )
