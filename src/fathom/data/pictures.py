@@ -11,7 +11,8 @@ from torch import Tensor
 
 from fathom.data.formats.image_folder import ImageFolder
 from fathom.data.split import Data, Part, Split, Tensors, held_out
-from fathom.deployment.preprocessing import apply, open_image
+from fathom.deployment.pictures import open_image
+from fathom.deployment.preprocessing import apply
 from fathom.errors import InputError
 from fathom.task import Options
 

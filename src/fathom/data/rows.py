@@ -82,7 +82,7 @@ def complete(sheet: Sheet, options: Options) -> Sheet:
             f"{sheet.count} rows (first: {sheet.place(gone[0])}); fill it in, or leave such rows out with "
             "--skip-bad"
         )
-    kept = sheet.without(gone)
+    kept = sheet.without(gone, "the label is missing")
     if kept.count < FEWEST:
         raise InputError(f"{sheet.path} has {kept.count} rows with a label; give at least {FEWEST}")
     return kept
@@ -126,6 +126,11 @@ def is_quantity(goal: Goal) -> bool:
 
 def quantities(goal: Goal) -> np.ndarray:
     """The target as numbers, float64 (n,)."""
+    if goal.sheet.kinds.get(goal.target) == "identifier":
+        raise InputError(
+            f"column {goal.target!r} is different in every row: it names rows and cannot be learned; choose "
+            "another with --target"
+        )
     values = np.empty(goal.sheet.count)
     for i, cell in enumerate(goal.wanted):
         if not encoding.is_number(cell):
@@ -236,7 +241,7 @@ def read_like(path: Path, options: Options, target: str) -> Goal:
     gone = [i for i, cell in enumerate(sheet.cells[target]) if encoding.missing(cell)]
     if gone and not options.skip_bad:
         raise InputError(f"{sheet.place(gone[0])}: the label is missing; leave such rows out with --skip-bad")
-    kept = sheet.without(gone)
+    kept = sheet.without(gone, "the label is missing")
     if not kept.count:
         raise InputError(f"{path} has no row with a label in column {target!r}")
     return Goal(kept, target, {n: "given" for n in kept.cells if n != target}, ())

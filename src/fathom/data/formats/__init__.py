@@ -1,1 +1,1 @@
-"""Readers of what a person brings: folders of pictures, tables, lines of JSON, texts. None imports torch."""
+"""Readers of a person's own data: plain arrays and lists in small records. Nothing here imports torch."""

@@ -1,1 +1,1 @@
-"""One file for each known data set: facts as a literal ``SET``, and ``read()``."""
+"""Known data sets, one file each: facts as the literal ``SET``, and a function ``read``."""
