@@ -85,7 +85,7 @@ def read_facts(file: Path) -> DataSet | None:
     return None
 
 
-def facts(name: str) -> DataSet:
+def named(name: str) -> DataSet:
     """The set ``name``; an unknown name raises ``InputError`` with the nearest ones."""
     if name not in known():
         raise unknown("data set", name, known())
@@ -105,11 +105,15 @@ def folders() -> list[Path]:
     return [*listed, EMBEDDED, cache_folder()]
 
 
+def candidates(wanted: DataSet) -> list[Path]:
+    """The folders that may hold the set, in the order in which they are tried."""
+    return [folder / wanted.name for folder in folders()]
+
+
 def locate(chosen: str | DataSet) -> Path | None:
     """The first folder that holds every file of the set in its right size, or None. Reads no contents."""
-    wanted = facts(chosen) if isinstance(chosen, str) else chosen
-    for folder in folders():
-        place = folder / wanted.name
+    wanted = named(chosen) if isinstance(chosen, str) else chosen
+    for place in candidates(wanted):
         if all(size_of(place / name) == size for name, (_, size) in wanted.files.items()):
             return place
     return None
@@ -122,7 +126,7 @@ def find(chosen: str | DataSet, *, fetch: bool = True) -> Path:
     names that file. Where the set is in no folder and has an address that serves the same bytes, it is
     downloaded into the user's cache, unless ``fetch`` is False. ``InputError`` names every place tried.
     """
-    wanted = facts(chosen) if isinstance(chosen, str) else chosen
+    wanted = named(chosen) if isinstance(chosen, str) else chosen
     tried: list[str] = []
     for folder in folders():
         place = folder / wanted.name
@@ -148,7 +152,7 @@ def find(chosen: str | DataSet, *, fetch: bool = True) -> Path:
 
 def verify(chosen: str | DataSet) -> Path:
     """Hash every file of a set anew and return its folder; ``InputError`` names a file that differs."""
-    wanted = facts(chosen) if isinstance(chosen, str) else chosen
+    wanted = named(chosen) if isinstance(chosen, str) else chosen
     place = find(wanted, fetch=False)
     check(wanted, place, remember=False)
     return place
@@ -217,11 +221,10 @@ def check(wanted: DataSet, place: Path, *, remember: bool = True) -> None:
         stamp = [state.st_size, state.st_mtime_ns, digest]
         if seen.get(str(file.absolute())) == stamp:
             continue
-        found = hash_of(file) if state.st_size == size else f"not looked at: {state.st_size:,} bytes"
-        if found != digest:
+        if state.st_size != size or hash_of(file) != digest:
             raise InputError(
-                f"{file} is not the file that {wanted.name} is made of (SHA-256 {found}; expected {digest},"
-                f" {size:,} bytes): it was changed or damaged; delete it or put the original there"
+                f"{file} is not the file that {wanted.name} is made of: it has {state.st_size:,} bytes and"
+                f" another SHA-256 than {digest} ({size:,} bytes); delete it or put the original there"
             )
         new[str(file.absolute())] = stamp
     if new:

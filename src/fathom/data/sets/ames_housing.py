@@ -13,7 +13,7 @@ SET = DataSet(
     licence="no formal licence; published for teaching",
     redistributable=False,
     citation="D. De Cock: Ames, Iowa: Alternative to the Boston Housing Data as an End of Semester Regression Project, Journal of Statistics Education 19(3), 2011",
-    address="https://jse.amstat.org/v19n3/decock.pdf",
+    home="https://jse.amstat.org/v19n3/decock.pdf",
     files={"ames.csv": ("5531adde8dd1709dffaa1971d69c7501ac7120ea13863a763da9bb73163818bc", 919248)},
     counts={"rows": 2930, "columns": 82},
 )

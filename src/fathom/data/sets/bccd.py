@@ -16,7 +16,7 @@ SET = DataSet(
     licence="MIT",
     redistributable=True,
     citation="Shenggan Cheng; original images and boxes by cosmicad and akshaylamba: BCCD Dataset, 2017",
-    address="https://github.com/Shenggan/BCCD_Dataset",
+    home="https://github.com/Shenggan/BCCD_Dataset",
     files={"bccd.zip": ("3bca1a6775ff76f08a125abbe03ded560f77bb6e866adc658a14451ae3b1a6c3", 7868951)},
     counts={"images": 364, "degenerate_boxes": 2},
 )

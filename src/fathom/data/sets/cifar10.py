@@ -16,7 +16,7 @@ SET = DataSet(
     licence="no formal licence; research use, cite the report",
     redistributable=False,
     citation="A. Krizhevsky, V. Nair, G. Hinton: Learning Multiple Layers of Features from Tiny Images, technical report, University of Toronto, 2009",
-    address="https://www.cs.toronto.edu/~kriz/cifar.html",
+    home="https://www.cs.toronto.edu/~kriz/cifar.html",
     files={
         "cifar10_test.npz": ("708338fd6bba1f5b67e67dcd0f347708e9c112f72f5262acb04e6f0b4b7450be", 3071592),
         "cifar10_train.npz": ("887119e646ded4d099931249445049bf51ce1886ac89aedf05abfecdd4250f48", 15346908),

@@ -14,7 +14,7 @@ SET = DataSet(
     licence="no formal licence for the data; the split files are MIT",
     redistributable=False,
     citation="A. McCallum, K. Nigam, J. Rennie, K. Seymore; P. Sen et al.; split: Z. Yang, W. Cohen, R. Salakhutdinov: Collective Classification in Network Data, AI Magazine 29(3), 2008; Revisiting Semi-Supervised Learning with Graph Embeddings, ICML 2016, 2008",
-    address="https://linqs.org/datasets/",
+    home="https://linqs.org/datasets/",
     files={"cora.npz": ("5d5e79e4a9b19b99fadaea5c1535705cf95c6afcca62dfe5e99b150b050388c8", 105036)},
     counts={
         "nodes": 2708,

@@ -15,7 +15,7 @@ SET = DataSet(
     licence="CC BY-SA 3.0 (as commonly stated for Y. LeCun and C. Cortes)",
     redistributable=True,
     citation="Y. LeCun, C. Cortes, C. J. C. Burges: Gradient-based learning applied to document recognition, Proceedings of the IEEE 86(11), 1998",
-    address="http://yann.lecun.com/exdb/mnist/",
+    home="http://yann.lecun.com/exdb/mnist/",
     files={
         "t10k-images-idx3-ubyte.gz": (
             "5634745efa576a17e7d4cf5cd9d09123c75e6538e5114267c2d156edaf519341",

@@ -14,7 +14,7 @@ SET = DataSet(
     licence="derived from Flickr30k: for non-commercial research and education",
     redistributable=False,
     citation="D. Elliott, S. Frank, K. Sima'an, L. Specia; French: D. Elliott, S. Frank, L. Barrault, F. Bougares, L. Specia: Multi30K: Multilingual English-German Image Descriptions, VL 2016; Findings of the Second Shared Task on Multimodal Machine Translation and Multilingual Image Description, WMT 2017, 2016",
-    address="https://github.com/multi30k/dataset",
+    home="https://github.com/multi30k/dataset",
     files={
         "test_2016_flickr.de.gz": ("9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8", 22890),
         "test_2016_flickr.en.gz": ("611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9", 21077),

@@ -12,7 +12,7 @@ SET = DataSet(
     licence="MIT",
     redistributable=True,
     citation="S. Robertson: Practical PyTorch, 2017",
-    address="https://pytorch.org/tutorials/intermediate/char_rnn_classification_tutorial.html",
+    home="https://pytorch.org/tutorials/intermediate/char_rnn_classification_tutorial.html",
     files={
         "Arabic.txt": ("6f424a8dbe51cbbbabab7a57d38b617210125e4e3991f3c657cb79b8f104bafc", 13190),
         "Chinese.txt": ("09ba8f1f7e38dbc99372d461b26ad4433b811fc6bfa6a3ecca6fe11a9a777465", 1246),

@@ -10,7 +10,7 @@ SET = DataSet(
     licence="public domain text",
     redistributable=True,
     citation="text by W. Shakespeare, excerpt by A. Karpathy: The Unreasonable Effectiveness of Recurrent Neural Networks (article), 2015",
-    address="https://github.com/karpathy/char-rnn",
+    home="https://github.com/karpathy/char-rnn",
     files={"input.txt": ("86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed", 1115394)},
     counts={"bytes": 1115394, "lines": 40000},
 )
