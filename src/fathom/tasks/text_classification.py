@@ -1,0 +1,254 @@
+"""Text classification: a sentence or a paragraph in, one label of a fixed set out."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fathom.data import rows
+from fathom.data.columns import missing
+from fathom.data.sheets import Sheet, open_sheet, sample_sheet
+from fathom.data.split import Data, InMemory, Tensors
+from fathom.deployment.preprocessing import tokens, words
+from fathom.errors import InputError, unknown
+from fathom.report.classes import class_sections, majority, score_classes, worst
+from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting, one_shot, over_split
+
+if TYPE_CHECKING:
+    from fathom.report.page import Section
+    from fathom.training.experiment import Experiment
+
+PADDING, UNKNOWN = 0, 1
+SPECIAL = ("<padding>", "<unknown>")
+LARGEST = 30_000  # words of a vocabulary
+LONGEST = 256  # words that are read of a text
+RAREST = 2  # a word in fewer training texts than this is unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextClassification:
+    """Labels by name, the words that are known, and how many of them are read of a text.
+
+    ``vocabulary`` begins with padding and the unknown word; it is made of training texts only.
+    """
+
+    labels: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+    length: int
+    text: str = "text"  # the columns of a table of such texts
+    target: str = "label"
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2:
+            raise ValueError(f"labels has {len(self.labels)} classes; a classifier needs at least two")
+        if tuple(self.vocabulary[:2]) != SPECIAL or len(self.vocabulary) < 3:
+            raise ValueError(
+                f"vocabulary begins with {self.vocabulary[:2]}; it begins with {SPECIAL}, then words"
+            )
+        if self.length < 1:
+            raise ValueError(f"length is {self.length}; it must be 1 or more")
+
+    @classmethod
+    def fitted(cls, labels: tuple[str, ...], texts: Sequence[str], **columns: str) -> "TextClassification":
+        """With the words of ``texts``, which are training texts, the most frequent first."""
+        read = [words(text) for text in texts]
+        seen = Counter(word for parts in read for word in set(parts))
+        known = [w for w, n in sorted(seen.items(), key=lambda p: (-p[1], p[0])) if n >= RAREST][:LARGEST]
+        if not known:
+            raise InputError(
+                "no word occurs in two texts; give more texts, or choose another column with --text"
+            )
+        length = int(np.quantile([len(parts) for parts in read], 0.995))
+        return cls(
+            labels=labels, vocabulary=(*SPECIAL, *known), length=max(4, min(LONGEST, length)), **columns
+        )
+
+    def encode(self, texts: Iterable[str]) -> Tensor:
+        """int64 (n, length): what ``preprocessing`` makes of each text."""
+        settings = self.preprocessing()[0]
+        made = [tokens(text, settings) for text in texts]
+        return torch.from_numpy(np.stack(made) if made else np.zeros((0, self.length), np.int64))
+
+    # -- its own data ---------------------------------------------------------------------------
+    @staticmethod
+    def recognise(path: Path, options: Options) -> Sighting | None:
+        sheet = sample_sheet(path, options)
+        if sheet is None:
+            return None
+        found = [n for n, kind in sheet.kinds.items() if kind == "text" and n != options.target]
+        if options.text is not None:
+            return Sighting(1.0, (*sheet.saw, f"column {options.text!r} is read as text, as asked"))
+        if not found:
+            return None
+        others = [n for n, kind in sheet.kinds.items() if kind in ("numeric", "category")]
+        said = f"column {found[0]!r} holds texts (choose another with --text)"
+        return Sighting(0.9 if len(others) <= 2 else 0.5, (*sheet.saw, said))
+
+    @classmethod
+    def read(cls, path: Path, options: Options) -> tuple["TextClassification", Data]:
+        sheet = open_sheet(path, options)
+        text = text_column(sheet, options)
+        target = target_column(sheet, options, text)
+        sheet = rows.complete(sheet, Options(target=target, skip_bad=options.skip_bad, seed=options.seed))
+        texts = read_texts(sheet, text)
+        labels, wanted = rows.labels(sheet.cells[target], target)
+        split = rows.parts(sheet, options.seed, wanted.tolist())
+        task = cls.fitted(labels, [texts[i] for i in split["train"].tolist()], text=text, target=target)
+        encoded = task.encode(texts)
+        made = {name: Tensors((encoded[index], wanted[index])) for name, index in split.items()}
+        facts = {**sheet.facts, "text": text, "target": target, **{n: len(s) for n, s in made.items()}}
+        return task, Data(made["train"], made.get("valid"), made.get("test"), facts)
+
+    def read_labelled(self, path: Path, options: Options) -> Data:
+        goal = rows.read_like(path, options, self.target)
+        text = options.text or self.text
+        if text not in goal.sheet.cells:
+            raise unknown("column", text, goal.sheet.cells)
+        _, wanted = rows.labels(goal.wanted, self.target, self.labels)
+        split = Tensors((self.encode(read_texts(goal.sheet, text)), wanted))
+        return Data(train=split, test=split, facts={**goal.sheet.facts, "test": len(split)})
+
+    def experiment(self, data: Data, seed: int) -> "Experiment":
+        from fathom.applications.language.text_cnn import Config
+        from fathom.training import AdamW, CrossEntropy, Experiment, GradientDescent, WarmupCosine
+
+        count = len(data.train)
+        batch = max(8, min(64, count // 16))
+        return Experiment(
+            model=Config(vocabulary=len(self.vocabulary), classes=len(self.labels)),
+            data=InMemory(data),
+            task=self,
+            learning=GradientDescent(
+                objective=CrossEntropy(),
+                optimizer=AdamW(learning_rate=2e-3, weight_decay=0.01),
+                schedule=WarmupCosine(warmup=0.1),
+            ),
+            batch_size=batch,
+            steps=max(300, min(10 * count // batch, 20_000)),
+            seed=seed,
+        )
+
+    # -- the network's boundary -------------------------------------------------------------------
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("tokens", "int64", ("batch", self.length)),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("probabilities", "float32", ("batch", len(self.labels))),)
+
+    def preprocessing(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "operation": "tokens", "input": "tokens", "field": self.text, "unit": "word",
+                "vocabulary": list(self.vocabulary), "unknown": UNKNOWN, "length": self.length,
+                "padding": PADDING,
+            }
+        ]  # fmt: skip
+
+    def prepare(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return inputs
+
+    def finish(self, output: Tensor) -> tuple[Tensor, ...]:
+        return (output.float().softmax(dim=-1),)
+
+    # -- answers -------------------------------------------------------------------------------------
+    def respond(self, network: Network, items: Sequence[Arrays]) -> list[dict[str, Any]]:
+        return one_shot(network, items, self.answer)
+
+    def answer(self, outputs: Arrays) -> dict[str, Any]:
+        """The surest label, and the probability of each."""
+        shares = outputs["probabilities"]
+        named = {label: float(p) for label, p in zip(self.labels, shares, strict=True)}
+        return {"label": self.labels[int(shares.argmax())], "probabilities": named}
+
+    def examples(self) -> list[Any]:
+        some = " ".join(self.vocabulary[2:10])
+        return [{self.text: text} for text in (some, "", "never seen: 8!", (some + " ") * self.length)]
+
+    def page(self) -> str:
+        return f'<text-input field="{escape(self.text)}"></text-input><label-output></label-output>'
+
+    # -- how good ------------------------------------------------------------------------------------
+    def evaluate(self, network: Network, split: Any) -> Evaluation:
+        outputs, targets = over_split(network, self, split)
+        return score_classes(outputs["probabilities"], np.concatenate(targets), self.labels)
+
+    def baselines(self, data: Data) -> dict[str, Evaluation]:
+        """The most frequent class, and naive Bayes over words and pairs of words."""
+        from fathom.data.baselines import NaiveBayes
+
+        assert data.valid is not None
+        (known, classes), (unseen, truth) = rows.arrays(data.train), rows.arrays(data.valid)
+        bayes = NaiveBayes(map(shown, known), classes.tolist(), len(self.labels))
+        shares = np.stack([bayes.probabilities(shown(text)) for text in unseen])
+        return {
+            "most frequent class": majority(classes, truth, self.labels),
+            "naive Bayes, words and pairs": score_classes(shares, truth, self.labels),
+        }
+
+    def sections(self, evaluation: Evaluation, split: Any) -> "list[Section]":
+        from fathom.report.blocks import Table
+        from fathom.report.page import Section
+
+        shares, truth = evaluation.detail["probabilities"], evaluation.detail["labels"]
+        sections = class_sections(evaluation, self.labels)
+        body = []
+        for i in worst(evaluation, 20):
+            (text, _), guess = split.rows(torch.tensor([i])), int(shares[i].argmax())
+            said = f"{self.labels[guess]} ({shares[i][guess]:.0%})"
+            body.append([self.decode(text[0].numpy()), self.labels[int(truth[i])], said])
+        if body:
+            caption = "Wrong predictions, the most confident first, as the network reads them."
+            table = Table(("text", "true", "predicted"), body, caption)
+            sections.append(Section("Worst errors", [table]))
+        return sections
+
+    def decode(self, numbers: np.ndarray) -> str:
+        """The words that ``numbers`` stand for; one that is not known shows as [?]."""
+        return " ".join("[?]" if n == UNKNOWN else self.vocabulary[n] for n in shown(numbers))
+
+
+def shown(numbers: np.ndarray) -> list[int]:
+    """The numbers of a text without its padding."""
+    return [n for n in numbers.tolist() if n != PADDING]
+
+
+def escape(text: str) -> str:
+    """``text`` inside a quoted attribute of HTML."""
+    import html
+
+    return html.escape(text, quote=True)
+
+
+def text_column(sheet: Sheet, options: Options) -> str:
+    """The column that holds texts: as asked, or the one that looks most like it."""
+    if options.text is not None:
+        if options.text not in sheet.cells:
+            raise unknown("column", options.text, sheet.cells)
+        return options.text
+    found = [n for n, kind in sheet.kinds.items() if kind == "text" and n != options.target]
+    if not found:
+        raise InputError(
+            f"{sheet.path}: no column holds texts; name one with --text: {', '.join(sheet.cells)}"
+        )
+    return found[0]
+
+
+def target_column(sheet: Sheet, options: Options, text: str) -> str:
+    """The column that holds labels, which is not the text itself."""
+    target, _ = rows.find_target(sheet.leaving(text), options)
+    if target not in sheet.cells or target == text:
+        raise unknown("column of labels", target, [n for n in sheet.cells if n != text])
+    return target
+
+
+def read_texts(sheet: Sheet, name: str) -> list[str]:
+    """The texts of a column; a missing one is empty."""
+    return ["" if missing(cell) else str(cell) for cell in sheet.cells[name]]
+
+
+TASK = TextClassification

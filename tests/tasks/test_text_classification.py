@@ -1,0 +1,179 @@
+"""Texts of a person's own: recognised, read without leaks, learned, scored; what is wrong is said."""
+
+import csv
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fathom.data.baselines import NaiveBayes
+from fathom.deployment import preprocessing
+from fathom.errors import InputError
+from fathom.report.page import page
+from fathom.task import Boundary, Options
+from fathom.tasks.tabular_classification import TabularClassification
+from fathom.tasks.text_classification import SPECIAL, TextClassification
+from fathom.training import train
+
+GOOD, BAD = ("lovely", "superb", "moving"), ("dull", "awful", "boring")
+
+
+def sample(count: int = 120, seed: int = 0) -> list[dict[str, Any]]:
+    dice = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    for i in range(count):
+        good = bool(i % 2)
+        word = str(dice.choice(GOOD if good else BAD))
+        filler = " ".join(dice.choice(["the", "film", "is", "so", "very", "and", "plot", "was"], 6))
+        rows.append({"review": f"{filler} {word}, really!", "stars": "good" if good else "bad"})
+    return rows
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps(r) for r in rows), encoding="utf-8")
+        return path
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl"])
+def test_a_text_column_is_recognised(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, sample())
+    sighting = TextClassification.recognise(path, Options())
+    other = TabularClassification.recognise(path, Options())
+    assert sighting and any("'review' holds texts" in s for s in sighting.saw)
+    assert other is None or other.confidence < sighting.confidence
+    asked = TextClassification.recognise(path, Options(text="review"))
+    assert asked and asked.confidence == 1.0
+    assert TabularClassification.recognise(path, Options(text="review")) is None
+    assert TextClassification.recognise(tmp_path, Options()) is None
+
+
+def test_numbers_are_no_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "n.csv", [{"a": i, "b": i % 2} for i in range(30)])
+    assert TextClassification.recognise(path, Options()) is None
+    with pytest.raises(InputError, match="no column holds texts; name one with --text: a, b"):
+        TextClassification.read(path, Options())
+
+
+def test_the_vocabulary_is_of_training_texts_only(tmp_path: Path) -> None:
+    rows = sample()
+    task, data = TextClassification.read(write(tmp_path / "r.csv", rows), Options())
+    assert data.valid is not None and (len(data.train), len(data.valid)) == (96, 24)
+    encoded = task.encode([r["review"] for r in rows])
+    valid = {tuple(t) for t in data.valid.rows(torch.arange(24))[0].tolist()}
+    train_texts = {tuple(t) for t in data.train.rows(torch.arange(96))[0].tolist()}
+    only_valid = [i for i, t in enumerate(encoded.tolist()) if tuple(t) in valid - train_texts]
+    assert len(only_valid) >= 2
+    for i in only_valid:
+        rows[i]["review"] = "zebra zebra quagga " * 50
+    again, _ = TextClassification.read(write(tmp_path / "r.csv", rows), Options())
+    assert again == task and "zebra" not in task.vocabulary
+
+
+def test_what_is_read_is_what_a_request_gives(tmp_path: Path) -> None:
+    rows = sample()
+    task, _ = TextClassification.read(write(tmp_path / "r.csv", rows), Options())
+    request = preprocessing.apply(task.preprocessing(), {"review": rows[3]["review"]})["tokens"]
+    np.testing.assert_array_equal(request, task.encode([rows[3]["review"]])[0].numpy())
+    assert request.shape == (task.length,)
+    assert task.decode(request).startswith(rows[3]["review"].split()[0])
+    assert "[?]" in task.decode(task.encode(["never seen"])[0].numpy())
+
+
+def test_learned_and_reported(tmp_path: Path) -> None:
+    task, data = TextClassification.read(write(tmp_path / "r.csv", sample(200)), Options())
+    experiment = task.experiment(data, 0)
+    learner = experiment.learner()
+    train(learner, experiment.source(data), steps=120, seed=0)
+    network = Boundary(task, learner.model)
+    found, baselines = task.evaluate(network, data.valid), task.baselines(data)
+    assert found.metrics["accuracy"] > 0.95
+    assert baselines["naive Bayes, words and pairs"].metrics["accuracy"] > 0.95
+    assert baselines["most frequent class"].metrics["accuracy"] == 0.5
+    answers = task.respond(network, [preprocessing.apply(task.preprocessing(), e) for e in task.examples()])
+    assert all(sum(a["probabilities"].values()) == pytest.approx(1, abs=1e-5) for a in answers)
+    untrained = task.evaluate(Boundary(task, experiment.build()), data.valid)
+    sections = task.sections(untrained, data.valid)
+    assert [s.title for s in sections] == ["Confusion", "Classes", "Calibration", "Worst errors"]
+    assert "really" in page("t", "s", sections)
+
+
+def test_new_data_must_have_the_same_columns_and_classes(tmp_path: Path) -> None:
+    task, _ = TextClassification.read(write(tmp_path / "r.csv", sample()), Options())
+    new = sample(20, seed=3)
+    data = task.read_labelled(write(tmp_path / "n.csv", new), Options())
+    assert data.test is not None and len(data.test) == 20
+    renamed = [{"body": r["review"], "stars": r["stars"]} for r in new]
+    with pytest.raises(InputError, match="no column 'review'"):
+        task.read_labelled(write(tmp_path / "m.csv", renamed), Options())
+    assert len(task.read_labelled(tmp_path / "m.csv", Options(text="body")).train) == 20
+    new[2]["stars"] = "so-so"
+    with pytest.raises(InputError, match="'so-so', which is no class of this model; it knows: bad, good"):
+        task.read_labelled(write(tmp_path / "o.csv", new), Options())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (Options(text="revue"), "no column 'revue'; did you mean 'review'"),
+        (Options(target="star"), "no column of labels 'star'; did you mean 'stars'"),
+        (Options(target="review", text="review"), "no column of labels 'review'"),
+    ],
+)
+def test_columns_that_are_not_there(tmp_path: Path, options: Options, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TextClassification.read(write(tmp_path / "r.csv", sample()), options)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["one"] * 30, "constant cannot be learned"),
+        ([f"l{i}" for i in range(30)], "different in every row"),
+        ([""] * 30, "every label in column 'stars' is missing"),
+        (["", *["a", "b"] * 14, "a"], "is empty in 1 of 30"),
+    ],
+)
+def test_labels_that_cannot_be_learned(tmp_path: Path, labels: list[str], message: str) -> None:
+    rows = sample(30)
+    for row, label in zip(rows, labels, strict=True):
+        row["stars"] = label
+    with pytest.raises(InputError, match=message):
+        TextClassification.read(write(tmp_path / "r.csv", rows), Options(target="stars"))
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(ValueError, match="vocabulary"):
+        TextClassification(labels=("a", "b"), vocabulary=("x", "y", "z"), length=3)
+    with pytest.raises(ValueError, match="labels has 1"):
+        TextClassification(labels=("a",), vocabulary=(*SPECIAL, "z"), length=3)
+    with pytest.raises(ValueError, match="length is 0"):
+        TextClassification(labels=("a", "b"), vocabulary=(*SPECIAL, "z"), length=0)
+    with pytest.raises(InputError, match="no word occurs in two texts"):
+        TextClassification.fitted(("a", "b"), ["one", "two"])
+
+
+def test_naive_bayes_equals_scikit_learn() -> None:
+    from sklearn.naive_bayes import MultinomialNB
+
+    dice = np.random.default_rng(0)
+    texts = [dice.integers(0, 6, dice.integers(1, 8)).tolist() for _ in range(60)]
+    labels = dice.integers(0, 2, 60)
+    grams = [{*t, *pairwise(t)} for t in texts]
+    known = sorted({g for gs in grams for g in gs}, key=str)
+    counts = np.array([[g in gs for g in known] for gs in grams], dtype=int)
+    prior = np.log((np.bincount(labels) + 1) / 62)
+    theirs = MultinomialNB(alpha=1.0).fit(counts, labels)
+    theirs.class_log_prior_ = prior
+    ours = NaiveBayes(texts, labels.tolist(), 2)
+    made = np.stack([ours.probabilities(t) for t in texts])
+    np.testing.assert_allclose(made, theirs.predict_proba(counts), atol=1e-9)
