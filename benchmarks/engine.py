@@ -117,7 +117,7 @@ def main() -> None:
                 "other": f"bare loop {found['other_median']:.0f}",
                 "ratio": shown(found),
                 "goal": "lower end >= 0.97",
-            }  # fmt: skip
+            }
         )
     keep("engine", rows, details | {"threads": args.threads}, args.out)
 

@@ -149,7 +149,7 @@ def main() -> None:
                 "other": f"{runs[0][0]:.0f} s, accuracy {runs[0][1]:.4f}",
                 "ratio": "-",
                 "goal": "context, one seed",
-            }  # fmt: skip
+            }
         )
     keep("mnist", rows, details | {"threads": args.threads}, args.out)
 

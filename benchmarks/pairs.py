@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def paired(ours: Callable[[], float], other: Callable[[], float], pairs: int) -> dict[str, Any]:
-    """Run both in turn, order alternating; each returns a cost (seconds) or a rate. The ratio is ours / other."""
+    """Run both in turn, order alternating; each returns seconds or a rate. The ratio is ours / other."""
     a: list[float] = []
     b: list[float] = []
     for i in range(pairs):

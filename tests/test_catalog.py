@@ -52,7 +52,8 @@ def test_every_row_has_its_five_promises(capsys: pytest.CaptureFixture[str]) -> 
 def fake_record(**changes: Any) -> dict[str, Any]:
     return {
         "recipe": "lenet", "system": "lenet", "code": evidence.code_hash("lenet"), "met": True,
-        "parity": {"passed": 3}, "export": {"equal": True}, "expect": [], "summary": {"test/accuracy": {"mean": 0.5}},
+        "parity": {"passed": 3}, "export": {"equal": True}, "expect": [],
+        "summary": {"test/accuracy": {"mean": 0.5}},
     } | changes  # fmt: skip
 
 
@@ -130,8 +131,9 @@ def test_documents_are_filled_and_hold_no_other_numbers() -> None:
 @pytest.mark.parametrize(
     ("text", "bad"),
     [
-        ("It is 3 % better.", 1), ("in 12 s", 1), ("200 MB of it", 1), ("2.5x faster", 1), ("0.99 accuracy", 1),
-        ("`99 %` and\n```\n5 s\n```", 0), ("<!-- record: a.b -->0.99<!-- end --> accuracy", 0), ("Python 3.11", 0),
+        ("It is 3 % better.", 1), ("in 12 s", 1), ("200 MB of it", 1), ("2.5x faster", 1),
+        ("0.99 accuracy", 1), ("`99 %` and\n```\n5 s\n```", 0), ("Python 3.11", 0),
+        ("<!-- record: a.b -->0.99<!-- end --> accuracy", 0),
     ],
 )  # fmt: skip
 def test_stray_numbers_are_found(text: str, bad: int, tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from typing import Any
 
 import pytest
 import torch
-from fathom.training.checkpoint import CheckpointFolder, digest, flatten
 from torch.utils._pytree import tree_leaves, tree_map
 
 from fathom import catalog
@@ -28,6 +27,7 @@ from fathom.deployment import artifact
 from fathom.deployment.export import edge_cases, export
 from fathom.task import Boundary, collate
 from fathom.training import Experiment, Parallel, train
+from fathom.training.checkpoint import CheckpointFolder, digest, flatten
 from fathom.training.randomness import scramble, seed_step
 from fathom.training.state import gather, scatter, unpack
 

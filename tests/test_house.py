@@ -206,7 +206,8 @@ def class_body(path: Path, name: str) -> str:
 
 def test_importing_fathom_and_listing_import_no_torch() -> None:
     code = (
-        "import sys, fathom; from fathom import catalog; catalog.systems(); catalog.recipes(); catalog.tasks();"
+        "import sys, fathom; from fathom import catalog;"
+        "catalog.systems(); catalog.recipes(); catalog.tasks();"
         "from fathom.cli.command import main; main(['list']); main(['show', 'lenet']);"
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     )

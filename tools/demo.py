@@ -25,7 +25,8 @@ def main() -> int:
     result = json.loads(done.stdout.splitlines()[-1])
     run = ROOT / result["run"]
     print(
-        f"   test accuracy {result['metrics']['test/accuracy']:.4f} after {result['seconds']:.1f} s of training"
+        f"   test accuracy {result['metrics']['test/accuracy']:.4f}"
+        f" after {result['seconds']:.1f} s of training"
     )
 
     print(
@@ -40,7 +41,8 @@ def main() -> int:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     print(
-        f"   undisturbed     {twin}\n   killed, resumed {resumed}   (killed after a checkpoint at step {killed_at})"
+        f"   undisturbed     {twin}\n   killed, resumed {resumed}"
+        f"   (killed after a checkpoint at step {killed_at})"
     )
     if twin != resumed:
         print("   the two differ: this must not happen, please report it")
@@ -48,7 +50,8 @@ def main() -> int:
 
     equality = json.loads((run / "model" / "equality.json").read_text(encoding="utf-8"))
     print(
-        f"3. ONNX: largest difference to the trained model {equality['largest']:.1e} (allowed {equality['limit']:.0e})"
+        f"3. ONNX: largest difference to the trained model {equality['largest']:.1e}"
+        f" (allowed {equality['limit']:.0e})"
     )
     shown = run.relative_to(ROOT)
     print(f"\nreport   {shown}/report.html\nmodel    {shown}/model/  (weights, model.onnx, equality.json)")

@@ -19,9 +19,10 @@ PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 
 def main() -> int:
     extra = sys.argv[1]
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older Python is what this is about
         print(
-            f"Fathom needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 demo"
+            f"Fathom needs Python 3.11 or newer; this is {sys.version.split()[0]}."
+            " Try: make PYTHON=python3.12 demo"
         )
         return 2
     if not PYTHON.exists():

@@ -136,7 +136,8 @@ def parts(row: catalog.Row, entries: list[catalog.Entry], kept: dict[str, Any]) 
     found["trained"] = judge(own, lambda r: r["met"]) if has(row, "T:") else None
     if has(row, "T:") and not own and "T2" in row.works and "T1" not in row.works:
         found["trained"] = {"ok": None, "amber": "needs a GPU", "record": None}
-    found["ships"] = judge(own, lambda r: bool(r["export"] and r["export"]["equal"])) if has(row, "T:") else None
+    ships = judge(own, lambda r: bool(r["export"] and r["export"]["equal"]))
+    found["ships"] = ships if has(row, "T:") else None
     found["taught"] = {"ok": False, "fresh": False, "record": None}
     return found
 

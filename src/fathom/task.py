@@ -72,7 +72,7 @@ class Sighting:
 
 @runtime_checkable
 class Task(Protocol):
-    """One kind of task with its label space and sizes. Each file in ``tasks/`` ends with ``TASK = TheClass``."""
+    """A kind of task: label space and sizes. Each file in ``tasks/`` ends with ``TASK = TheClass``."""
 
     # -- its own data ---------------------------------------------------------------------------
     @staticmethod
@@ -86,7 +86,7 @@ class Task(Protocol):
         ...
 
     def read_labelled(self, path: Path, options: Options) -> "Data":
-        """New labelled data for *this* label space, as ``Data.test``; other classes or columns are refused."""
+        """New labelled data for this label space, as ``Data.test``; other classes or columns are refused."""
         ...
 
     def experiment(self, data: "Data", seed: int) -> "Experiment":
@@ -169,7 +169,7 @@ def collate(task: Task, items: Sequence[Arrays]) -> Arrays:
 
 
 class Boundary:
-    """Runs a model behind its task's ports: what evaluation, ``predict`` and ``serve`` call on a torch model."""
+    """A torch model behind its task's ports: what evaluation, ``predict`` and ``serve`` call."""
 
     def __init__(self, task: Task, model: "nn.Module") -> None:
         self.task, self.model = task, model

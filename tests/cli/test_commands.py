@@ -207,7 +207,8 @@ def test_new_system_and_task_pass_their_tests_at_once(
     shutil.copy(Path(__file__).parents[1] / "conftest.py", checkout / "tests")
     code = (
         f"import sys; sys.path.insert(0, {str(checkout / 'src')!r});"
-        "import pytest; raise SystemExit(pytest.main(['-q', '-p', 'no:cacheprovider', '--import-mode=importlib', '-k',"
+        "import pytest; raise SystemExit(pytest.main(['-q', '-p', 'no:cacheprovider',"
+        " '--import-mode=importlib', '-k',"
         f" 'first_net or sorting_rows or test_output or test_answers', {str(checkout / 'tests')!r}]))"
     )
     done = subprocess.run(

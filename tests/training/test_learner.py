@@ -295,7 +295,7 @@ def test_guard_names_bad_rows_of_the_input_and_bad_weights() -> None:
 
 
 def test_compiled_network_is_chosen_by_a_switch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a compiler is at hand or not, the switch hands the model to ``torch.compile`` and to nothing else."""
+    """Whether a compiler is at hand or not, the switch hands the model to ``torch.compile``."""
     seen: list[nn.Module] = []
     monkeypatch.setattr(torch, "compile", lambda model: seen.append(model) or model)
     model, objective, batch = batch_of("classes")

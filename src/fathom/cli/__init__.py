@@ -1,1 +1,1 @@
-"""The command line. ``command`` finds and runs the verbs; every other file here is one verb, or what it shows."""
+"""The command line: ``command`` finds and runs the verbs; every other file is one verb, or what it shows."""

@@ -27,13 +27,15 @@ def run(args: argparse.Namespace) -> int:
 
     set_threads(args.threads)
     serve(
-        args.run, backend=args.backend, host=args.host, port=args.port, token=args.token, insecure=args.insecure,
-        names=tuple(args.name), drain=args.drain, started=announce,
+        args.run, backend=args.backend, host=args.host, port=args.port, token=args.token,
+        insecure=args.insecure, names=tuple(args.name), drain=args.drain, started=announce,
     )  # fmt: skip
     return 0
 
 
 def announce(address: str, token: str | None) -> None:
+    """Say where the server is. The token stands behind # in the page's address: that part is never sent."""
+    key = f" -H 'Authorization: Bearer {token}'" if token else ""
     print(f"page     {address}/" + (f"#token={token}" if token else ""))
-    print(f"predict  curl -H 'Content-Type: application/json' {address}/predict -d ITEM")
+    print(f"predict  curl{key} {address}/predict -H 'Content-Type: application/json' -d ITEM")
     print(f"metrics  {address}/metrics\nstop     Ctrl-C", flush=True)

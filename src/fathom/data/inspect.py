@@ -134,7 +134,8 @@ def look_at_text(path: Path) -> Findings:
     signs = len(set(content))
     words = len(content.split())
     saw = [
-        f"{path}: {len(text.files(path))} text files, {len(content):,} characters ({signs} different), {words:,} words"
+        f"{path}: {len(text.files(path))} text files, {words:,} words,"
+        f" {len(content):,} characters ({signs} different)"
     ]
     return Findings(str(path), "text", saw, [], {"characters": len(content), "words": words})
 
@@ -144,6 +145,6 @@ def uneven(counts: dict[str, int]) -> list[str]:
     most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     if counts[most] >= UNEVEN * counts[least]:
         return [
-            f"class {least} has {counts[least]} items and {most} has {counts[most]}: rare classes are learned badly"
+            f"class {least} has {counts[least]} items and {most} has {counts[most]}: rare ones are learned badly"
         ]
     return []

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fathom.report.blocks import Block, Calibration, Heatmap, Table
+from fathom.report.blocks import Calibration, Heatmap, Table
+from fathom.report.markup import Block
 from fathom.report.page import Section
 from fathom.task import Evaluation
 
@@ -42,13 +43,12 @@ def class_sections(evaluation: Evaluation, names: Sequence[str]) -> list[Section
         true, guessed, hit = confusion[i].sum(), confusion[:, i].sum(), confusion[i, i]
         precision, recall = ratio(hit, guessed), ratio(hit, true)
         balance = ratio(2 * hit, true + guessed)
-        rows.append(
-            [name, int(true), *(f"{v:.3f}" if v is not None else "-" for v in (precision, recall, balance))]
-        )
+        rows.append([str(name), int(true), *("-" if v is None else v for v in (precision, recall, balance))])
     table: Block = Table(("class", "items", "precision", "recall", "F1"), rows, "Each class by itself.")
     matrix: Block = Heatmap(
-        list(names), list(names), confusion, "Rows: the true class; columns: the predicted one."
-    )
+        list(names), list(names), confusion, "Where predictions go.", row_title="true",
+        column_title="predicted", by_row=True,
+    )  # fmt: skip
     shares = evaluation.detail["probabilities"]
     right = shares.argmax(axis=1) == evaluation.detail["labels"]
     curve: Block = Calibration(

@@ -1,4 +1,4 @@
-"""Vector classification: a row of plain numbers in, one label out. The simplest task, and a model for others."""
+"""Vector classification: a row of plain numbers in, one label out. The simplest task, a model for others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

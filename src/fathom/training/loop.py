@@ -58,7 +58,7 @@ class BatchSource(Protocol):
 
 @dataclass
 class Event:
-    """``steps`` of ``total`` steps have been made. An observer may end the run by setting ``stop`` to a reason."""
+    """``steps`` of ``total`` steps are made. An observer ends the run by setting ``stop`` to a reason."""
 
     steps: int
     metrics: Metrics

@@ -132,7 +132,7 @@ class Guard:
 
 
 class Interrupt:
-    """SIGTERM and Ctrl-C end the run after the step in hand, with a checkpoint; a second one ends it at once."""
+    """SIGTERM and Ctrl-C end the run after the step in hand, with a checkpoint; a second one at once."""
 
     def __init__(self, parallel: Parallel) -> None:
         self.parallel = parallel

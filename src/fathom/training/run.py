@@ -135,7 +135,8 @@ def create(folder: Path | None, name: str, facts: dict[str, Any]) -> Run:
     chosen = Path(folder) if folder is not None else fresh_folder(Path("runs"), name)
     if (chosen / "run.json").exists():
         raise InputError(
-            f"{chosen} holds a run already; go on with it: fathom train --resume {chosen}, or choose another --out"
+            f"{chosen} holds a run already; go on with it: fathom train --resume {chosen},"
+            " or choose another --out"
         )
     try:
         chosen.mkdir(parents=True, exist_ok=True)

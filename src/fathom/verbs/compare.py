@@ -56,7 +56,8 @@ def paired(runs: list[Run]) -> tuple[list[dict[str, Any]], str]:
             test = paired_difference(b.items[name], a.items[name])
             tests.append(
                 {"metric": name, "difference": float(test.difference), "low": float(test.low),
-                 "high": float(test.high), "p_value": float(test.p_value), "n": int(test.n), "method": test.method}
+                 "high": float(test.high), "p_value": float(test.p_value), "n": int(test.n),
+                 "method": test.method}
             )  # fmt: skip
     return tests, ""
 

@@ -79,7 +79,8 @@ def systems_table() -> str:
             state = "fresh" if evidence.fresh(record) else "stale"
         oracle = entry.card.oracle.replace("|", "/") or "-"
         rows.append(
-            f"| {entry.card.title} | [{entry.path.name}]({file}) | {entry.lines} | {oracle} | {trained} | {state} |"
+            f"| {entry.card.title} | [{entry.path.name}]({file}) | {entry.lines} | {oracle}"
+            f" | {trained} | {state} |"
         )
     return "\n".join(rows)
 
@@ -126,7 +127,8 @@ def promises_table() -> str:
             seconds = record["summary"]["seconds"]["median"]
             word = "yes" if p["met"] else "no"
             rows.append(
-                f"| `{name}` | {p['metric']} | {bound} | {p['mean']:.4f} | {len(p['values'])} | {seconds:.0f} | {word} |"
+                f"| `{name}` | {p['metric']} | {bound} | {p['mean']:.4f} | {len(p['values'])}"
+                f" | {seconds:.0f} | {word} |"
             )
     return "\n".join(rows)
 

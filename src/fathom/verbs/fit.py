@@ -197,7 +197,7 @@ def existing(path: Path) -> Path:
 
 
 def seconds(text: str | float) -> float:
-    """ "5m", "90s", "1.5h" or a number of seconds."""
+    """Seconds, from text such as 5m, 90s and 1.5h or from a number."""
     match = re.fullmatch(r"\s*([0-9.]+)\s*(s|m|h|)\s*", str(text))
     try:
         value = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0

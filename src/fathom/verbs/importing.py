@@ -49,7 +49,8 @@ def import_file(file: str | Path, out: str | Path | None = None) -> dict[str, An
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / "state.safetensors"
         done = subprocess.run(
-            [sys.executable, "-I", "-c", CHILD, str(source.resolve()), str(draft)], cwd=scratch, timeout=SECONDS,
+            [sys.executable, "-I", "-c", CHILD, str(source.resolve()), str(draft)],
+            cwd=scratch, timeout=SECONDS,
             env={"PATH": "", "HOME": scratch, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
             preexec_fn=confine if os.name == "posix" else None, check=False,
         )  # fmt: skip

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write_report(session: "Session", notes: list[str] | None = None) -> Path:
-    """``report.html`` of a trained run; scores are taken from run.json, details are computed anew if need be."""
+    """``report.html`` of a trained run: scores from run.json, details computed anew if need be."""
     from fathom.report.page import write
     from fathom.report.run_report import run_report
 

@@ -242,11 +242,12 @@ class Sitting:
         """Say and record which checkpoint is used, and which were unusable."""
         run, say = self.session.run, self.session.say
         entry = {
-            "at": now(), "step": loaded.step, "checkpoint": loaded.path.name, "rejected": list(loaded.rejected),
+            "at": now(), "step": loaded.step, "checkpoint": loaded.path.name,
+            "rejected": [str(r) for r in loaded.rejected],
         }  # fmt: skip
         run.update(resumed=[*run.record.get("resumed", []), entry])
         say(f"resumed from {loaded.path.name}")
-        for reason in loaded.rejected:
+        for reason in entry["rejected"]:
             say(f"not used: {reason}")
 
     def watchers(self, interrupt: Any) -> list[Any]:

@@ -143,14 +143,14 @@ def resume(
 
         rebuilt = rebuild_fit(origin, model, optimizer)
     else:
-        what = "its own recipe: fathom train module:function --resume RUN" if origin["kind"] == "function" else (
-            "live objects: fathom.resume(folder, experiment=...)"
-        )  # fmt: skip
+        own = "its own recipe: fathom train module:function --resume RUN"
+        what = own if origin["kind"] == "function" else "live objects: fathom.resume(folder, experiment=...)"
         raise InputError(f"{run.folder} was made from {what}")
     if record.get("steps") and origin["kind"] == "fit":  # fixed before step 0; the clock is not asked again
         rebuilt = replace(rebuilt, steps=record["steps"])
     session = Session(
-        run=run, experiment=rebuilt, name=record["name"], device=device, observers=observers, trackers=trackers,
+        run=run, experiment=rebuilt, name=record["name"], device=device, observers=observers,
+        trackers=trackers,
         export=export, say=say, extra=record.get("extra") or {},
     )  # fmt: skip
     return conduct(session)

@@ -128,8 +128,9 @@ def judge(expect: Any, runs: list[dict[str, Any]]) -> dict[str, Any]:
     slowest = max(r["seconds"] for r in runs[: expect.seeds]) / 60
     in_time = expect.minutes is None or slowest <= expect.minutes
     return {
-        "metric": expect.metric, "at_least": expect.at_least, "at_most": expect.at_most, "seeds": expect.seeds,
-        "passing": expect.passing, "minutes": expect.minutes, "values": values, "mean": statistics.fmean(values),
+        "metric": expect.metric, "at_least": expect.at_least, "at_most": expect.at_most,
+        "seeds": expect.seeds, "passing": expect.passing, "minutes": expect.minutes, "values": values,
+        "mean": statistics.fmean(values),
         "passed": passing, "slowest_minutes": slowest, "met": bool(kept and in_time),
     }  # fmt: skip
 

@@ -34,7 +34,7 @@ CARD = Card(
     summary="A small plain convolutional network whose shape is chosen for speed on a processor.",
     differs=(
         "The paper trains residual networks on photographs; here its one-cycle schedule trains a plain net.",
-        "Pooling stands before normalisation and activation: the values are nearly the same, the cost a quarter.",
+        "Pooling stands before normalisation and activation, which then cost a quarter.",
     ),
     oracle="nn.Sequential of torch's own layers, same weights",
 )
