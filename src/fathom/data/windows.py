@@ -1,17 +1,21 @@
 """Running text as rows: windows of equal length, each with the same window one token later as its target.
 
-Also the models of text that need no network: counts of tokens after their last few predecessors.
+It is read from files as characters; the order of the text is kept, its end held out. Also the models of
+text that need no network: counts of tokens after their last few predecessors.
 """
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fathom.data.split import Data
 from fathom.errors import InputError
 from fathom.training.objectives import IGNORE
 
@@ -62,6 +66,59 @@ def running_text(split: Any) -> Tensor:
     token, target = split.rows(torch.arange(len(split)))
     kept = target != IGNORE
     return torch.cat([token[kept], target[kept][-1:]])
+
+
+def read_text(path: Path, skip_bad: bool = False) -> tuple[str, dict[str, Any]]:
+    """The text of a file, or of the .txt files of a folder in the order of their names, and facts on it.
+
+    Lines end with a line feed, whatever they ended with. A file that is not UTF-8 raises ``InputError``;
+    with ``skip_bad`` it is left out and named in the facts.
+    """
+    files = sorted(f for f in path.iterdir() if f.suffix.lower() == ".txt") if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"{path} holds no .txt file; give a text file or a folder of such")
+    texts: list[str] = []
+    bad: list[str] = []
+    for file in files:
+        try:
+            read = file.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            if not skip_bad:
+                raise InputError(
+                    f"{file} is not UTF-8 text ({error.reason} at byte {error.start}); convert it, or leave"
+                    " such files out with --skip-bad"
+                ) from error
+            bad.append(file.name)
+            continue
+        texts.append(read.replace("\r\n", "\n").replace("\r", "\n"))
+    text = "\n".join(texts)
+    facts = {"source": path.name, "files": len(texts), "skipped_files": bad, "characters": len(text)}
+    return text, {**facts, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def encode(text: str, vocabulary: Sequence[str]) -> Tensor:
+    """int64 (n,): the number of each character. One that is not in ``vocabulary`` raises ``InputError``."""
+    numbers = {c: i for i, c in enumerate(vocabulary)}
+    strange = sorted(set(text) - set(numbers))
+    if strange:
+        raise InputError(
+            f"the text holds {' '.join(map(repr, strange[:10]))}, which is not in the vocabulary of"
+            f" {len(numbers)} characters; leave such characters out"
+        )
+    return torch.tensor([numbers[c] for c in text], dtype=torch.int64)
+
+
+def parts(text: Tensor, length: int, stride: int, facts: dict[str, Any]) -> Data:
+    """Windows of the first 90 % of ``text``, of the next 5 % and of the last 5 %.
+
+    Windows to train on overlap, ``stride`` characters apart, so that a character is met at many places.
+    """
+    cuts = round(0.9 * len(text)), round(0.95 * len(text))
+    train, valid, test = text[: cuts[0]], text[cuts[0] : cuts[1]], text[cuts[1] :]
+    sizes = {"train": len(train), "valid": len(valid), "test": len(test)}
+    return Data(
+        Windows(train, length, stride), Windows(valid, length), Windows(test, length), {**facts, **sizes}
+    )
 
 
 class Counts:

@@ -1,0 +1,147 @@
+"""The translator equals its equations written out, and padding makes no difference."""
+
+import copy
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fathom.architectures.recurrent.seq2seq import Config, Seq2Seq, tiny
+from fathom.task import Boundary
+from fathom.tasks.sequence_to_sequence import END, PADDING, START
+from fathom.training import train
+from fathom.training.objectives import IGNORE, NextToken
+
+SIZES = Config(source_vocabulary=11, target_vocabulary=13, embedding=5, width=6, dropout=0.0)
+
+
+def model_of(cfg: Config = SIZES) -> Seq2Seq:
+    """With weights large enough that attention is far from even."""
+    model = cfg.build().eval()
+    for weight in model.parameters():
+        nn.init.normal_(weight, std=0.7)
+    return model
+
+
+def gru_step(gru: nn.GRU, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+    """Cho et al. (2014), with torch's place of the reset gate: after the product with the state."""
+    w = dict(gru.named_parameters())
+    from_x = w["weight_ih_l0"] @ x + w["bias_ih_l0"]
+    from_h = w["weight_hh_l0"] @ h + w["bias_hh_l0"]
+    n = len(h)
+    reset = torch.sigmoid(from_x[:n] + from_h[:n])
+    keep = torch.sigmoid(from_x[n : 2 * n] + from_h[n : 2 * n])
+    new = torch.tanh(from_x[2 * n :] + reset * from_h[2 * n :])
+    return (1 - keep) * new + keep * h
+
+
+def written_out(model: Seq2Seq, source: list[int], previous: list[int]) -> torch.Tensor:
+    """Scores (t, v) of one pair, equation by equation, from a source without padding."""
+    h = torch.zeros(model.cfg.width, dtype=model.head.weight.dtype)
+    states = []
+    for token in source:
+        h = gru_step(model.encoder.gru, model.encoder.embedding.weight[token], h)
+        states.append(h)
+    scores = []
+    for token in previous:
+        h = gru_step(model.decoder, model.embedding.weight[token], h)
+        likeness = [torch.exp((h * s).sum()) for s in states]
+        seen = sum((a / sum(likeness) * s for a, s in zip(likeness, states, strict=True)), torch.zeros(()))
+        z = torch.tanh(model.attention.mix.weight @ torch.cat([torch.as_tensor(seen), h]))
+        scores.append(model.head.weight @ z + model.head.bias)
+    return torch.stack(scores)
+
+
+def test_scores_and_gradients_equal_the_equations() -> None:
+    ours = model_of()
+    theirs = copy.deepcopy(ours).double()
+    source = torch.tensor([[4, 9, 2, PADDING, PADDING], [7, 7, 10, 5, 2], [2, 0, 0, 0, 0]])
+    previous = torch.randint(3, 13, (3, 4))
+    made = ours(source, previous)
+    expected = torch.stack([
+        written_out(theirs, [t for t in row if t != PADDING], before)
+        for row, before in zip(source.tolist(), previous.tolist(), strict=True)
+    ])  # fmt: skip
+    torch.testing.assert_close(made.double(), expected, atol=1e-5, rtol=1e-5)
+    target = torch.randint(13, (3, 4))
+    F.cross_entropy(made.flatten(0, 1), target.flatten()).backward()
+    F.cross_entropy(expected.flatten(0, 1), target.flatten()).backward()
+    for ours_weight, theirs_weight in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert ours_weight.grad is not None and theirs_weight.grad is not None
+        torch.testing.assert_close(ours_weight.grad.double(), theirs_weight.grad, atol=1e-4, rtol=1e-4)
+
+
+def test_a_padded_batch_equals_its_rows_one_by_one() -> None:
+    model = model_of()
+    rows = [[4, 9, 2], [7, 7, 10, 5, 6, 8, 2], [2]]
+    source = torch.tensor([row + [PADDING] * (9 - len(row)) for row in rows])
+    previous = torch.randint(3, 13, (3, 4))
+    together = model(source, previous)
+    for i, row in enumerate(rows):
+        alone = model(torch.tensor([row]), previous[i : i + 1])
+        torch.testing.assert_close(together[i : i + 1], alone, atol=1e-6, rtol=1e-5)
+
+
+def test_padding_changes_neither_loss_nor_gradient() -> None:
+    plain, padded = model_of(), None
+    padded = copy.deepcopy(plain)
+    source, previous = torch.randint(3, 11, (2, 5)), torch.randint(3, 13, (2, 4))
+    target = torch.randint(3, 13, (2, 4))
+    batch = (source, previous, target)
+    wider = (F.pad(source, (0, 3)), F.pad(previous, (0, 2)), F.pad(target, (0, 2), value=IGNORE))
+    losses = []
+    for model, given in ((plain, batch), (padded, wider)):
+        loss, _ = NextToken()(model, given)
+        loss.backward()
+        losses.append(loss.item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    for a, b in zip(plain.parameters(), padded.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, atol=1e-6, rtol=1e-5)
+
+
+def test_later_tokens_change_no_score_before_them() -> None:
+    model = model_of()
+    source, previous = torch.randint(3, 11, (1, 5)), torch.randint(3, 13, (1, 6))
+    other = previous.clone()
+    other[0, 3:] = PADDING
+    torch.testing.assert_close(model(source, other)[:, :3], model(source, previous)[:, :3])
+
+
+def test_it_looks_where_the_source_is_like_the_state() -> None:
+    attention = model_of().attention
+    with torch.no_grad():
+        attention.mix.weight.copy_(torch.cat([torch.eye(6), torch.zeros(6, 6)], dim=1))  # shows what is seen
+    states = 20 * torch.eye(6)[None]  # six states at right angles
+    seen = attention(0.5 * torch.eye(6)[None, 2:3], 0.1 * states, torch.ones(1, 6, dtype=torch.int64))
+    assert seen[0, 0].argmax() == 2
+    hidden = torch.tensor([[1, 1, PADDING, 1, 1, 1]])
+    blind = attention(torch.eye(6)[None, 2:3], states, hidden)
+    assert blind[0, 0, 2] == 0
+
+
+def test_number_of_weights() -> None:
+    cfg = Config(source_vocabulary=100, target_vocabulary=120, embedding=32, width=64)
+    with torch.device("meta"):
+        model = cfg.build()
+    gru = 3 * 64 * (32 + 64 + 2)
+    expected = 100 * 32 + 120 * 32 + 2 * gru + 128 * 64 + 65 * 120
+    assert sum(p.numel() for p in model.parameters()) == expected
+
+
+@pytest.mark.parametrize(("field", "value"), [("width", 0), ("target_vocabulary", -1), ("dropout", 1.0)])
+def test_nonsense_is_refused(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=re.escape(field)):
+        Config(**{field: value})  # type: ignore[arg-type]
+
+
+def test_tiny_learns_to_write_backwards() -> None:
+    experiment = tiny()
+    data = experiment.data.load()
+    learner = experiment.learner()
+    train(learner, experiment.source(data), steps=experiment.steps)
+    found = experiment.task.evaluate(Boundary(experiment.task, learner.model), data.valid)
+    assert found.metrics["accuracy"] > 0.95
+    text = experiment.task.preprocessing()[0]["vocabulary"]
+    assert text[START] == "<start>" and text[END] == "<end>"

@@ -1,0 +1,277 @@
+"""Language modelling: a text is scored whole, and written by counted dice."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fathom.architectures.recurrent import char_lstm
+from fathom.data.split import Part
+from fathom.data.windows import Windows, running_text
+from fathom.deployment import artifact, preprocessing
+from fathom.deployment.export import export
+from fathom.errors import InputError
+from fathom.task import Arrays, Boundary, Options
+from fathom.tasks.language_modelling import LanguageModelling, choose, surprise
+from fathom.training import train
+from fathom.training.randomness import scramble
+
+POEM = "The cat sat on the mat; the dog did not.\nWhy? It had no mat.\n" * 60
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Any, Any, Any]:
+    """The tiny run: experiment, data, model."""
+    experiment = char_lstm.tiny()
+    data = experiment.data.load()
+    learner = experiment.learner()
+    train(learner, experiment.source(data), steps=experiment.steps)
+    return experiment, data, learner.model
+
+
+def ask(task: LanguageModelling, network: Any, *wishes: dict[str, Any]) -> list[dict[str, Any]]:
+    return task.respond(network, [preprocessing.apply(task.preprocessing(), wish) for wish in wishes])
+
+
+def uniform(task: LanguageModelling) -> Any:
+    def network(arrays: Arrays) -> Arrays:
+        count = len(arrays["token"])
+        states = {f"next_{name}": arrays[name] for name, _ in task.states}
+        return {"logits": np.zeros((count, len(task.vocabulary)), np.float32), **states}
+
+    return network
+
+
+# -- data ---------------------------------------------------------------------------------------------
+def test_recognises_texts_but_no_labelled_folders(tmp_path: Path) -> None:
+    file = tmp_path / "poem.txt"
+    file.write_text(POEM)
+    saw = LanguageModelling.recognise(file, Options())
+    assert saw is not None and "text file" in saw.saw[0]
+    assert LanguageModelling.recognise(tmp_path, Options()) is not None
+    assert LanguageModelling.recognise(file, Options(target="label")) is None
+    (tmp_path / "glad").mkdir()
+    (tmp_path / "glad" / "one.txt").write_text("hurray")
+    assert LanguageModelling.recognise(tmp_path, Options()) is None
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    assert LanguageModelling.recognise(tmp_path / "table.csv", Options()) is None
+
+
+def test_reads_a_text_in_order_and_learns_from_it(tmp_path: Path) -> None:
+    file = tmp_path / "poem.txt"
+    file.write_text(POEM)
+    task, data = LanguageModelling.read(file, Options())
+    whole = torch.cat([running_text(s) for s in (data.train, data.valid, data.test)])
+    assert "".join(task.vocabulary[i] for i in whole) == POEM
+    experiment = task.experiment(data, seed=3)
+    assert experiment.seed == 3
+    learner = experiment.learner()
+    losses: list[float] = []
+    train(
+        learner, experiment.source(data), steps=6,
+        observers=[lambda event: losses.append(float(event.metrics["loss"]))],
+    )  # fmt: skip
+    assert losses[-1] < losses[0]
+    assert task.evaluate(Boundary(task, learner.model), data.valid).metrics["loss"] > 0
+
+
+def test_a_longer_text_gets_a_wider_model(tmp_path: Path) -> None:
+    widths = []
+    for copies in (1, 90):
+        (tmp_path / "text.txt").write_text(POEM * copies)
+        task, _ = LanguageModelling.read(tmp_path / "text.txt", Options())
+        widths.append(dict(task.states)["state_c"][1])
+    assert widths[0] < widths[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("short", "at least 2,000"), ("a" * 5000, "only the character")]
+)
+def test_texts_that_teach_nothing_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "text.txt").write_text(text)
+    with pytest.raises(InputError, match=reason):
+        LanguageModelling.read(tmp_path / "text.txt", Options())
+
+
+def test_another_text_is_read_in_the_same_characters(tmp_path: Path) -> None:
+    task = LanguageModelling(vocabulary=("a", "b"), states=(("state", (1, 2)),))
+    file = tmp_path / "other.txt"
+    file.write_text("abba baab")
+    with pytest.raises(InputError, match=r"never saw: ' '.*--skip-bad"):
+        task.read_labelled(file, Options())
+    found = task.read_labelled(file, Options(skip_bad=True))
+    assert found.facts["skipped"] == 1
+    assert running_text(found.test).tolist() == [0, 1, 1, 0, 1, 0, 0, 1]
+    file.write_text("xyz")
+    with pytest.raises(InputError, match="0 characters"):
+        task.read_labelled(file, Options(skip_bad=True))
+
+
+@pytest.mark.parametrize("vocabulary", [("a",), ("a", "b", "a")])
+def test_vocabularies_that_cannot_be(vocabulary: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="vocabulary"):
+        LanguageModelling(vocabulary=vocabulary, states=(("state", (1, 2)),))
+
+
+def test_states_without_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="states"):
+        LanguageModelling(vocabulary=("a", "b"), states=(("state", (0, 2)),))
+
+
+# -- scoring ------------------------------------------------------------------------------------------
+def test_one_lane_equals_the_whole_text_in_one_pass(trained: tuple[Any, Any, Any]) -> None:
+    experiment, data, model = trained
+    text = data.train.text
+    with torch.inference_mode():
+        scores = model(text[None, :-1])[0].log_softmax(dim=-1)
+    expected = -scores.gather(1, text[1:, None])[:, 0].numpy()
+    network, zeros = Boundary(experiment.task, model), experiment.task.zeros
+    loss, right = surprise(network, zeros, text[:-1].numpy(), text[1:].numpy(), lanes=1)
+    np.testing.assert_allclose(loss, expected, atol=1e-4)
+    np.testing.assert_array_equal(right, (scores.argmax(dim=-1) == text[1:]).numpy())
+    for lanes in (3, 5):
+        side_by_side, _ = surprise(network, zeros, text[:-1].numpy(), text[1:].numpy(), lanes=lanes)
+        assert side_by_side.mean() == pytest.approx(loss.mean(), abs=2e-3)
+        first = math.ceil(len(loss) / lanes)  # the first lane has nothing before it either way
+        np.testing.assert_allclose(side_by_side[:first], loss[:first], atol=1e-4)
+
+
+def test_a_network_that_knows_nothing_costs_the_logarithm_of_the_vocabulary() -> None:
+    task = LanguageModelling(vocabulary=tuple("abcd"), states=(("state", (1, 2)),))
+    found = task.evaluate(uniform(task), Windows(torch.arange(50) % 4, 8))
+    assert found.metrics["loss"] == pytest.approx(math.log(4))
+    assert found.metrics["bits_per_character"] == pytest.approx(2.0)
+    assert len(found.detail["loss"]) == 49
+
+
+def test_items_are_windows_and_their_mean_is_the_metric(trained: tuple[Any, Any, Any]) -> None:
+    experiment, data, model = trained
+    split = Windows(data.train.text[:200], 32)
+    found = experiment.task.evaluate(Boundary(experiment.task, model), split)
+    assert len(found.items["loss"]) == len(split) == 7
+    for name, values in found.items.items():
+        assert values.mean() == pytest.approx(found.metrics[name])
+    assert not found.higher_is_better and found.score == -found.metrics["loss"]
+
+
+def test_a_part_of_the_rows_is_scored_too(trained: tuple[Any, Any, Any]) -> None:
+    experiment, data, model = trained
+    found = experiment.task.evaluate(Boundary(experiment.task, model), Part(data.valid, torch.arange(2)))
+    assert len(found.detail["loss"]) == 64
+
+
+def test_baselines_are_ordered_and_share_the_items(trained: tuple[Any, Any, Any]) -> None:
+    experiment, data, _ = trained
+    found = experiment.task.baselines(data)
+    losses = [evaluation.metrics["loss"] for evaluation in found.values()]
+    assert list(found) == ["unigram counts", "bigram counts", "trigram counts"]
+    assert losses == sorted(losses, reverse=True)
+    assert all(len(e.items["loss"]) == len(data.valid) for e in found.values())
+
+
+# -- writing ------------------------------------------------------------------------------------------
+def test_together_and_alone_items_get_the_same_text(trained: tuple[Any, Any, Any]) -> None:
+    experiment, _, model = trained
+    network = Boundary(experiment.task, model)
+    wishes = [
+        {"prompt": "row, row", "length": 50, "seed": 1},
+        {"prompt": "m", "length": 9, "temperature": 1.0, "seed": 2},
+        {"length": 1},
+    ]
+    together = ask(experiment.task, network, *wishes)
+    assert together == [ask(experiment.task, network, wish)[0] for wish in wishes]
+    assert [len(answer["text"]) for answer in together] == [58, 10, 1]
+    assert [answer["tokens"] for answer in together] == [50, 9, 1]
+    assert together[0]["text"].startswith("row, row")
+
+
+def test_seeds_and_nothing_else_decide() -> None:
+    task = LanguageModelling(vocabulary=tuple("abcdefgh\n"), states=(("state", (1, 2)),))
+    wish = {"length": 60, "temperature": 1.0}
+    first = ask(task, uniform(task), wish | {"seed": 5})
+    scramble("between")
+    assert ask(task, uniform(task), wish | {"seed": 5}) == first
+    assert ask(task, uniform(task), wish | {"seed": 6}) != first
+    assert ask(task, uniform(task), wish | {"seed": 5, "length": 30})[0]["text"] == first[0]["text"][:30]
+
+
+def test_cold_dice_and_few_choices_take_the_likeliest(trained: tuple[Any, Any, Any]) -> None:
+    experiment, _, model = trained
+    network = Boundary(experiment.task, model)
+    wishes = [
+        {"prompt": "merrily", "length": 40, "temperature": 0, "seed": 1},
+        {"prompt": "merrily", "length": 40, "temperature": 0, "seed": 2},
+        {"prompt": "merrily", "length": 40, "top_k": 1, "seed": 3},
+    ]
+    texts = {answer["text"] for answer in ask(experiment.task, network, *wishes)}
+    assert len(texts) == 1
+    assert texts.pop().startswith("merrily, merrily, life is but a dream.")
+
+
+def test_chosen_as_often_as_likely() -> None:
+    logits = np.log(np.array([0.5, 0.3, 0.2], dtype=np.float32))
+    points = (np.arange(1000) + 0.5) / 1000
+    assert np.bincount([choose(logits, 1.0, 0, u) for u in points]).tolist() == [500, 300, 200]
+    assert np.bincount([choose(logits, 1.0, 2, u) for u in points]).tolist() == [625, 375]
+    squared = np.bincount([choose(logits, 0.5, 0, u) for u in points]) / 1000
+    np.testing.assert_allclose(squared, np.array([25, 9, 4]) / 38, atol=2e-3)
+    assert choose(logits, 1.0, 0, 1.0 - 2**-53) == 2
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        ({"length": 0}, "length takes a whole number from 1 to 2000"),
+        ({"length": 2001}, "length"),
+        ({"length": 1.5}, "length"),
+        ({"temperature": -0.1}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_k": 99}, "top_k"),
+        ({"seed": "one"}, "seed"),
+        ({"prompt": "0"}, "does not know '0'"),
+        ({"prompt": 7}, "text"),
+        ("row", "field 'prompt'"),
+    ],
+)
+def test_wishes_that_cannot_be_granted(wish: Any, reason: str) -> None:
+    task = char_lstm.tiny().task
+    with pytest.raises(InputError, match=reason):
+        preprocessing.apply(task.preprocessing(), wish)
+
+
+def test_torch_and_onnx_write_the_same_text(trained: tuple[Any, Any, Any], tmp_path: Path) -> None:
+    experiment, _, model = trained
+    artifact.write(
+        tmp_path,
+        task=experiment.task,
+        model=model,
+        system="char_lstm",
+        digest="0" * 64,
+        name="rhyme",
+        facts={},
+    )
+    assert export(tmp_path, experiment.task, model)["equal"]
+    wishes = [{"prompt": "boat", "length": 300, "temperature": 1.0, "seed": s} for s in range(3)]
+    ours = artifact.open_artifact(tmp_path, "torch").predict(wishes)
+    assert ours == artifact.open_artifact(tmp_path, "onnx").predict(wishes)
+    assert len({answer["text"] for answer in ours}) == 3
+
+
+def test_the_report_shows_samples_bits_and_surprises(trained: tuple[Any, Any, Any]) -> None:
+    experiment, data, model = trained
+    found = experiment.task.evaluate(Boundary(experiment.task, model), data.valid)
+    sections = experiment.task.sections(found, data.valid)
+    assert [s.title for s in sections] == ["Writing samples", "Bits", "Most surprising characters"]
+    page = "".join(block.html() for section in sections for block in section.blocks)
+    assert "Temperature 0.8" in page and "every character equally likely" in page
+    worst = experiment.task.surprises(found.detail).rows[0]
+    assert float(worst[2]) == pytest.approx(found.detail["loss"].max() / math.log(2), abs=0.051)
+
+
+def test_line_ends_stand_as_signs_in_the_table() -> None:
+    task = LanguageModelling(vocabulary=("\n", "a"), states=(("state", (1, 2)),))
+    detail = {"token": np.array([1, 0]), "target": np.array([0, 1]), "loss": np.array([2.0, 1.0])}
+    assert task.surprises(detail).rows[0][:2] == ("a", "\\n")
