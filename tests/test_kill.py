@@ -95,6 +95,22 @@ def finished(folder: Path) -> Run | None:
     return run if (folder / "run.json").exists() and run.record["state"] == "finished" else None
 
 
+def newest(folder: Path) -> int:
+    """The step of the newest checkpoint, -1 without one."""
+    steps = [int(p.name[5:]) for p in (folder / "checkpoints").glob("step-????????")]
+    return max(steps, default=-1)
+
+
+def progressed(folder: Path, before: int, child: int) -> bool:
+    """Wait for a checkpoint newer than ``before``; False when the child ended first."""
+    while newest(folder) <= before:
+        status = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if status is not None:
+            return False
+        time.sleep(0.005)
+    return True
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_killed_runs_end_in_the_same_bits(name: str, tmp_path: Path) -> None:
     dice = random.Random(f"kill {name}")
@@ -107,18 +123,16 @@ def test_killed_runs_end_in_the_same_bits(name: str, tmp_path: Path) -> None:
     kills, folder = 0, tmp_path / "killed"
     for attempt in range(60):
         workers = attempt % 3 if name == "lenet" else 0
+        before = newest(folder)
         child = forked(lambda workers=workers: go(folder, longer(name, workers=workers)))
-        if kills < KILLS:
-            time.sleep(dice.uniform(0.1, 0.8) * whole)
-            if (folder / "checkpoints").is_dir() and finished(folder) is None:
-                os.killpg(child, signal.SIGKILL)
-                kills += 1
-            else:
-                os.killpg(child, signal.SIGKILL)
+        if kills < KILLS and progressed(folder, before, child):
+            time.sleep(dice.uniform(0.0, 0.1) * whole)
+            kills += finished(folder) is None
+            os.killpg(child, signal.SIGKILL)
         if wait(child) == 0:
             break
     done = finished(folder)
-    assert done is not None and kills >= 2
+    assert done is not None and kills >= KILLS - 1
     assert done.digest == twin.digest
     assert done.metrics == twin.metrics
     assert [r["step"] for r in done.rows if "loss" in r] == [r["step"] for r in twin.rows if "loss" in r]
@@ -145,16 +159,17 @@ def test_two_processes_killed_together_end_in_the_same_bits(tmp_path: Path) -> N
     assert twin is not None and twin.record["processes"] == 2
     folder, kills = tmp_path / "killed", 0
     for _ in range(30):
+        before = newest(folder)
         children = start(folder)
-        if kills < KILLS:
-            time.sleep(dice.uniform(0.2, 0.8) * whole)
+        if kills < KILLS and progressed(folder, before, children[0]):
+            time.sleep(dice.uniform(0.0, 0.1) * whole)
             kills += finished(folder) is None
             for child in children:
                 os.killpg(child, signal.SIGKILL)
         if [wait(c) for c in children] == [0, 0]:
             break
     done = finished(folder)
-    assert done is not None and kills >= 2
+    assert done is not None and kills >= KILLS - 1
     assert done.digest == twin.digest
 
 
