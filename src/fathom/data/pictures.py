@@ -40,7 +40,7 @@ class Files:
 
 
 def load_folder(found: ImageFolder, options: Options, kind: Any) -> "tuple[ImageClassification, Data]":
-    """The task that fits the pictures, and their splits; a fifth is held out where there is no valid folder."""
+    """The task that fits the pictures, and their splits; a fifth is held out without a valid folder."""
     good, bad = readable(found, options.skip_bad)
     sizes = [(w, h) for w, h, _ in good.values()]
     side = suitable_side(sizes)

@@ -122,7 +122,8 @@ def find(place: Path) -> Path:
     """The artifact folder that ``place`` is or holds; refuses files that can run code."""
     if place.suffix in (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"):
         raise InputError(
-            f"{place} can hold code, so it is not opened here; bring its tensors in with: fathom import {place}"
+            f"{place} can hold code, so it is not opened here; bring its tensors in with:"
+            f" fathom import {place}"
         )
     for folder in (place, place / "model"):
         if (folder / "artifact.json").is_file():

@@ -5,7 +5,6 @@ free. ``equality.json`` keeps the largest difference over batches of 1, 2 and 7 
 cases; a difference above ``LIMIT`` is refused, and the file is not left behind.
 """
 
-import io
 import json
 import logging
 import warnings
@@ -42,7 +41,7 @@ def export(folder: Path, task: Task, model: nn.Module) -> dict[str, Any]:
     Raises ``MissingExtra`` without the ``export`` extra, ``RunError`` where the two differ too much.
     """
     try:
-        import onnx
+        import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
@@ -52,7 +51,6 @@ def export(folder: Path, task: Task, model: nn.Module) -> dict[str, Any]:
     samples = edge_cases(task)
     inputs = tuple(torch.from_numpy(collate(task, samples[:2])[p.name]) for p in task.inputs())
     names = [p.name for p in task.inputs()], [p.name for p in task.outputs()]
-    buffer = io.BytesIO()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of every library that is not there
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own future
@@ -67,8 +65,7 @@ def export(folder: Path, task: Task, model: nn.Module) -> dict[str, Any]:
         )
     if program is None:
         raise RunError("the exporter returned nothing")
-    program.save(buffer)
-    made = onnx.load_from_string(buffer.getvalue())
+    made = program.model_proto
     made.doc_string = ""  # the exporter's notes name files of this machine
     for node in made.graph.node:
         del node.metadata_props[:]

@@ -46,8 +46,8 @@ def fit(
     fixes the length instead. ``optimizer`` is a live ``torch.optim`` optimizer of the module. The task
     is recognised from the data; ``target`` and ``text`` name columns of a table.
     """
-    if data is None:
-        model, data = None, model
+    place = Path(model if data is None else data)
+    model = None if data is None else model
     import torch  # noqa: F401 - first, since the budget does not pay for it
 
     began = clock.monotonic()
@@ -57,7 +57,7 @@ def fit(
     set_threads(threads)
     given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
-    name, origin, experiment, extra = propose(Path(data), options, given, model, optimizer, say)
+    name, origin, experiment, extra = propose(place, options, given, model, optimizer, say)
 
     def length(experiment: "Experiment", data: "Data") -> int:
         assert budget is not None

@@ -100,7 +100,7 @@ class DigitNet(nn.Module):
         self.head = nn.Linear(widest * rest * rest, cfg.classes)
         self.init_weights()
         # Channels last is what the processor's convolutions work in; without it each call reorders.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
     def init_weights(self) -> None:
