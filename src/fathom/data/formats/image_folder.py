@@ -1,11 +1,16 @@
 """Pictures in folders: a folder for each class, also below train, valid and test folders.
 
-Classes are matched by name in every split, never by their position.
+Classes are matched by name in every split, never by their position. Folders and files whose names begin
+with a dot or with "__" are what systems leave behind, and are passed over.
 """
 
+import difflib
 from collections import Counter
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from fathom.errors import InputError
 
@@ -17,6 +22,7 @@ SPLITS = {
     "val": "valid",
     "validation": "valid",
     "test": "test",
+    "testing": "test",
 }
 
 
@@ -29,6 +35,8 @@ class ImageFolder:
     labels: tuple[int, ...]
     splits: tuple[str, ...]
     classes: tuple[str, ...]
+    bad: tuple[str, ...] = ()  # pictures that were left out, each with its path and the reason
+    notes: tuple[str, ...] = ()  # what is unusual but no error
 
     def counts(self) -> dict[str, int]:
         """Pictures of each class."""
@@ -36,20 +44,41 @@ class ImageFolder:
         return {name: found[i] for i, name in enumerate(self.classes)}
 
 
+def hidden(path: Path) -> bool:
+    return path.name.startswith((".", "__"))
+
+
 def folders(path: Path) -> list[Path]:
-    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted(p for p in path.iterdir() if p.is_dir() and not hidden(p))
+
+
+def is_picture(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS and not hidden(path) and path.is_file()
 
 
 def pictures(path: Path) -> list[Path]:
-    return sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+    return sorted(p for p in path.rglob("*") if is_picture(p))
+
+
+def any_picture(path: Path) -> bool:
+    return any(is_picture(p) for p in path.rglob("*"))
 
 
 def split_folders(path: Path) -> dict[str, Path]:
-    """Split -> folder, where ``path`` holds nothing but split folders."""
+    """Split -> folder, where ``path`` holds nothing but split folders. Two for one split are refused."""
     found = folders(path)
-    if found and all(f.name.lower() in SPLITS for f in found):
-        return {SPLITS[f.name.lower()]: f for f in found}
-    return {}
+    if not found or not all(f.name.lower() in SPLITS for f in found) or not any(map(folders, found)):
+        return {}
+    splits: dict[str, Path] = {}
+    for folder in found:
+        name = SPLITS[folder.name.lower()]
+        if name in splits:
+            raise InputError(
+                f"{path} has two folders for the split {name!r}: {splits[name].name} and {folder.name};"
+                " join them"
+            )
+        splits[name] = folder
+    return splits
 
 
 def glance(path: Path) -> tuple[str, ...] | None:
@@ -67,18 +96,41 @@ def glance(path: Path) -> tuple[str, ...] | None:
     return tuple(saw)
 
 
-def any_picture(path: Path) -> bool:
-    return any(p.suffix.lower() in ENDINGS for p in path.rglob("*"))
+def scan(path: Path, *, check: bool = False, skip_bad: bool = False) -> ImageFolder:
+    """Every picture with its class and split. ``InputError`` says what was looked for, and what was found.
 
-
-def scan(path: Path) -> ImageFolder:
-    """Every picture with its class and split. ``InputError`` says what was looked for, and what was found."""
+    With ``check`` each picture is decoded: one that cannot be is refused by name, or with ``skip_bad``
+    left out and listed in ``bad``. A class that only valid or test has is refused; one they lack is noted.
+    """
     if not path.is_dir():
         raise InputError(f"{path} is no folder; pictures to learn from stand in a folder for each class")
     splits = split_folders(path) or {"all": path}
+    first = "train" if "train" in splits else "all"
+    if first not in splits:
+        raise InputError(f"{path} has {' and '.join(splits)}, but no folder train to learn from")
     named = {s: {c.name: pictures(c) for c in folders(f)} for s, f in splits.items()}
-    named = {s: {c: files for c, files in found.items() if files} for s, found in named.items()}
-    classes = sorted({c for found in named.values() for c in found})
+    classes = ordered([name for name, files in named[first].items() if files])
+    refuse_few(path, splits[first], classes)
+    notes = unusual(path, splits, first, named, classes)
+    rows = [(f, i, s) for s in named for i, c in enumerate(classes) for f in named[s].get(c, [])]
+    found = ImageFolder(
+        path,
+        tuple(r[0] for r in rows),
+        tuple(r[1] for r in rows),
+        tuple(r[2] for r in rows),
+        tuple(classes),
+        notes=tuple(notes),
+    )
+    return checked(found, skip_bad) if check else found
+
+
+def ordered(names: list[str]) -> list[str]:
+    """Names of classes in their order: by value where all are whole numbers, otherwise by letters."""
+    return sorted(names, key=int) if all(n.isascii() and n.isdigit() for n in names) else sorted(names)
+
+
+def refuse_few(path: Path, place: Path, classes: list[str]) -> None:
+    """No class, or only one, is nothing to learn from."""
     if not classes:
         loose = len(pictures(path))
         raise InputError(
@@ -87,18 +139,98 @@ def scan(path: Path) -> ImageFolder:
         )
     if len(classes) == 1:
         raise InputError(
-            f"{path} has one class, {classes[0]!r}: there is nothing to tell apart; add another folder"
+            f"{place} has one class, {classes[0]!r}: there is nothing to tell apart; add another folder"
         )
-    first = next(iter(named))
+
+
+def unusual(
+    path: Path,
+    splits: dict[str, Path],
+    first: str,
+    named: dict[str, dict[str, list[Path]]],
+    classes: list[str],
+) -> list[str]:
+    """Sentences on what is missing or left aside. ``InputError`` for classes that cannot be meant so."""
+    lower = Counter(name.lower() for name in classes)
+    alike = [name for name in classes if lower[name.lower()] > 1]
+    if alike:
+        raise InputError(
+            f"{splits[first]} has the classes {' and '.join(alike)}, alike but for case; join them"
+        )
+    notes: list[str] = []
     for split, found in named.items():
-        strange = sorted(set(found) - set(named.get("train", named[first])))
+        full = [name for name, files in found.items() if files]
+        strange = sorted(set(full) - set(classes))
         if strange:
+            near = difflib.get_close_matches(strange[0], classes, n=1, cutoff=0.6)
+            hint = f"; is it {near[0]!r}?" if near else f"; it has: {', '.join(classes[:10])}"
             raise InputError(
-                f"{splits[split]} has a class {strange[0]!r} that {splits.get('train', path)} does not have"
+                f"{splits[split]} has the class {strange[0]!r}, which {splits[first]} does not have{hint}"
             )
-    rows = [
-        (f, classes.index(c), s) for s, found in named.items() for c, files in found.items() for f in files
-    ]
-    return ImageFolder(
-        path, tuple(r[0] for r in rows), tuple(r[1] for r in rows), tuple(r[2] for r in rows), tuple(classes)
+        absent = [name for name in classes if name not in full]
+        if absent:
+            notes.append(f"{splits[split]} has no picture of: {', '.join(absent[:10])}")
+        empty = sorted(set(found) - set(full) - set(classes))
+        if empty:
+            notes.append(f"folders without pictures are passed over: {', '.join(empty[:10])}")
+    return [*notes, *left_aside(path, named)]
+
+
+def left_aside(path: Path, named: dict[str, dict[str, list[Path]]]) -> list[str]:
+    """Sentences on files that belong to no class."""
+    notes: list[str] = []
+    counted = sum(len(files) for found in named.values() for files in found.values())
+    loose = len(pictures(path)) - counted
+    if loose:
+        notes.append(f"{loose} pictures stand outside of class folders and are passed over")
+    other = Counter(
+        p.suffix.lower() or "without ending" for p in path.rglob("*") if p.is_file() and not hidden(p)
     )
+    rest = {ending: n for ending, n in other.items() if ending not in ENDINGS}
+    if rest:
+        told = ", ".join(f"{n} {e}" for e, n in sorted(rest.items())[:6])
+        notes.append(f"files that are no pictures are passed over: {told}")
+    return notes
+
+
+def checked(found: ImageFolder, skip_bad: bool) -> ImageFolder:
+    """``found`` without the pictures that cannot be decoded."""
+
+    def wrong(path: Path) -> str | None:
+        try:
+            decode(path, 3)
+        except InputError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        reasons = list(pool.map(wrong, found.paths))
+    bad = [reason for reason in reasons if reason]
+    if not bad:
+        return found
+    if not skip_bad:
+        raise InputError(f"{bad[0]} ({len(bad)} of {len(reasons)} in all); leave such out with --skip-bad")
+    kept = [i for i, reason in enumerate(reasons) if not reason]
+    gone = [c for i, c in enumerate(found.classes) if all(found.labels[k] != i for k in kept)]
+    if gone:
+        raise InputError(f"{found.root}: no picture of {gone[0]!r} can be read; {bad[0]}")
+    paths, labels, splits = (tuple(v[i] for i in kept) for v in (found.paths, found.labels, found.splits))
+    return replace(found, paths=paths, labels=labels, splits=splits, bad=tuple(bad))
+
+
+def decode(item: Path | bytes, channels: int, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A picture as uint8 (channels, height, width), decoded by the very code that the server runs.
+
+    ``channels`` is 1 (grey) or 3 (colour), ``size`` the wanted (height, width). Turned as EXIF says; of an
+    animation the first frame. ``InputError`` names the file and why it cannot be read: damaged, not one
+    of the known formats, more than 40 million pixels.
+    """
+    from fathom.deployment.pictures import MODES, image
+
+    if channels not in MODES:
+        raise InputError(f"channels is {channels}; a picture has 1 (grey) or 3 (colour)")
+    height, width = size or (None, None)
+    try:
+        return image(item, {"channels": channels, "height": height, "width": width})
+    except InputError as error:
+        raise InputError(f"{item}: {error}" if isinstance(item, Path) else str(error)) from error

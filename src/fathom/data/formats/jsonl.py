@@ -4,21 +4,24 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fathom.data.formats.table import Table, build, complain, decode
+from fathom.data.formats.table import SAMPLE, Table, build, complain, decode
 from fathom.errors import InputError
 
 
 def read(path: Path, *, skip_bad: bool = False, limit: int | None = None) -> Table:
-    """The objects in ``path`` as rows; a key that an object lacks is a missing cell.
+    """The objects in ``path`` as rows, the first ``limit`` if given; a key that one lacks is a missing cell.
 
     A line that is no JSON object raises ``InputError`` with its number, or is left out with ``skip_bad``.
+    Lists and objects inside an object become text.
     """
     if not path.is_file():
         raise InputError(f"{path} is no file; give a .jsonl file with one object a line")
+    whole = limit is None or path.stat().st_size <= SAMPLE
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
     bad: list[str] = []
-    for i, line in enumerate(decode(path).splitlines(), 1):
+    # not splitlines(): a JSON text may hold signs that Python, but not JSON, takes for the end of a line
+    for i, line in enumerate(decode(path, None if whole else SAMPLE).split("\n"), 1):
         if limit is not None and len(rows) >= limit:
             break
         if not line.strip():
@@ -26,7 +29,8 @@ def read(path: Path, *, skip_bad: bool = False, limit: int | None = None) -> Tab
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            complain(f"{path}, line {i}: {error}", skip_bad, bad)
+            why = "nested too deeply" if isinstance(error, RecursionError) else error
+            complain(f"{path}, line {i}: {why}", skip_bad, bad)
             continue
         if not isinstance(value, dict):
             complain(f"{path}, line {i}: not a JSON object", skip_bad, bad)

@@ -13,9 +13,15 @@ SET = DataSet(
     tasks=("graph node classification",),
     licence="no formal licence for the data; the split files are MIT",
     redistributable=False,
-    citation="A. McCallum, K. Nigam, J. Rennie, K. Seymore; P. Sen et al.; split: Z. Yang, W. Cohen, R. Salakhutdinov: Collective Classification in Network Data, AI Magazine 29(3), 2008; Revisiting Semi-Supervised Learning with Graph Embeddings, ICML 2016, 2008",
+    citation=(
+        "A. McCallum, K. Nigam, J. Rennie, K. Seymore; P. Sen et al.; split: Z. Yang, W. "
+        "Cohen, R. Salakhutdinov: Collective Classification in Network Data, AI Magazine "
+        "29(3), 2008; Revisiting Semi-Supervised Learning with Graph Embeddings, ICML 2016"
+    ),
     home="https://linqs.org/datasets/",
-    files={"cora.npz": ("5d5e79e4a9b19b99fadaea5c1535705cf95c6afcca62dfe5e99b150b050388c8", 105036)},
+    files={
+        "cora.npz": ("5d5e79e4a9b19b99fadaea5c1535705cf95c6afcca62dfe5e99b150b050388c8", 105036),
+    },
     counts={
         "nodes": 2708,
         "features": 1433,
@@ -25,12 +31,17 @@ SET = DataSet(
         "val": 500,
         "test": 1000,
     },
+    notes=(
+        "Converted from the Planetoid files to plain arrays: binary word features as CSR "
+        "parts, edge_index with both directions, sorted, without self-loops and duplicates. "
+        "Class numbers are those of the Planetoid files; they carry no names there."
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Citations:
-    """Papers as nodes: word features (n, 1433), links (2, edges) both ways, topic, and masks of the splits."""
+    """Papers as nodes: word features (n, 1433), links (2, edges) both ways, topic, masks of the splits."""
 
     features: np.ndarray
     edges: np.ndarray

@@ -12,7 +12,13 @@ SET = DataSet(
     licence="MIT",
     redistributable=True,
     citation="S. Robertson: Practical PyTorch, 2017",
-    home="https://pytorch.org/tutorials/intermediate/char_rnn_classification_tutorial.html",
+    home=("https://pytorch.org/tutorials/intermediate/char_rnn_classification_tutorial.html"),
+    address=(
+        (
+            "https://raw.githubusercontent.com/spro/practical-"
+            "pytorch/c520c52e68e945d88fff563dba1c028b6ec0197b/data/names/{file}"
+        ),
+    ),
     files={
         "Arabic.txt": ("6f424a8dbe51cbbbabab7a57d38b617210125e4e3991f3c657cb79b8f104bafc", 13190),
         "Chinese.txt": ("09ba8f1f7e38dbc99372d461b26ad4433b811fc6bfa6a3ecca6fe11a9a777465", 1246),
@@ -33,7 +39,34 @@ SET = DataSet(
         "Spanish.txt": ("1bcb462ed3316756a85781d68232bddae04498fdddd5d9219c53fd1fbdeba7a7", 2284),
         "Vietnamese.txt": ("f3f9e4164ab47601178a6e45b216464a64122f49d05541f24bf18a757253281d", 339),
     },
-    counts={"languages": 18, "lines": 20050},
+    counts={
+        "languages": 18,
+        "lines": 20050,
+        "per_language": {
+            "Arabic": 2000,
+            "Chinese": 268,
+            "Czech": 519,
+            "Dutch": 297,
+            "English": 3668,
+            "French": 277,
+            "German": 724,
+            "Greek": 203,
+            "Irish": 232,
+            "Italian": 709,
+            "Japanese": 991,
+            "Korean": 94,
+            "Polish": 139,
+            "Portuguese": 74,
+            "Russian": 9384,
+            "Scottish": 100,
+            "Spanish": 298,
+            "Vietnamese": 73,
+        },
+    },
+    notes=(
+        "Unchanged UTF-8 files, one name a line. Very unbalanced; some names repeat within a "
+        "file and across languages."
+    ),
 )
 
 
