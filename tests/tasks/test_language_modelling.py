@@ -15,7 +15,7 @@ from fathom.deployment import artifact, preprocessing
 from fathom.deployment.export import export
 from fathom.errors import InputError
 from fathom.task import Arrays, Boundary, Options
-from fathom.tasks.language_modelling import LanguageModelling, choose, surprise
+from fathom.tasks.language_modelling import LanguageModelling, choose, scored, surprise
 from fathom.training import train
 from fathom.training.randomness import scramble
 
@@ -155,6 +155,15 @@ def test_items_are_windows_and_their_mean_is_the_metric(trained: tuple[Any, Any,
     for name, values in found.items.items():
         assert values.mean() == pytest.approx(found.metrics[name])
     assert not found.higher_is_better and found.score == -found.metrics["loss"]
+
+
+def test_a_short_row_weighs_by_its_length() -> None:
+    found = scored({"loss": np.array([1.0, 1.0, 1.0, 1.0, 1.0, 6.0])}, np.array([3, 2, 1]))
+    assert found.metrics["loss"] == pytest.approx(11 / 6)
+    beyond = np.array([3, 2, 6]) - 11 / 6 * np.array([3, 2, 1])
+    np.testing.assert_allclose(found.items["loss"], 11 / 6 + beyond / 2)
+    even = scored({"loss": np.full(6, 2.0)}, np.array([3, 2, 1]))
+    np.testing.assert_allclose(even.items["loss"], 2.0)  # length alone makes no spread
 
 
 def test_a_part_of_the_rows_is_scored_too(trained: tuple[Any, Any, Any]) -> None:

@@ -79,5 +79,5 @@ def seq2seq(model: system.Config | None = None) -> Experiment:
             clip_norm=1.0,
         ),
         batch_size=64,
-        steps=1500,
+        steps=1200,
     )

@@ -330,16 +330,21 @@ def measured(loss: np.ndarray) -> dict[str, np.ndarray]:
 def scored(columns: dict[str, np.ndarray], sizes: np.ndarray) -> Evaluation:
     """Metrics of one value a token (``loss`` among them), with rows of ``sizes`` tokens each as items.
 
-    Neighbouring tokens are not independent, rows nearly so: intervals are made of rows. Each item is its
-    row's sum over the mean size, so that the mean of the items is the metric.
+    Neighbouring tokens are not independent, rows nearly so: intervals are made of rows. Rows differ in
+    length and the metric is a ratio of two sums, so an item is the metric and what the row adds to it: its
+    sum less what its size lets expect, over the mean size. The mean of the items is the metric.
     """
-    starts = np.concatenate([[0], sizes.cumsum()[:-1]]).astype(np.int64)
-    return Evaluation(
-        metrics={name: float(values.mean()) for name, values in columns.items()},
-        headline="loss",
-        items={name: np.add.reduceat(values, starts) / sizes.mean() for name, values in columns.items()},
-        higher_is_better=False,
-    )
+    metrics = {name: float(values.mean()) for name, values in columns.items()}
+    items = {
+        name: mean + (row_sums(columns[name], sizes) - mean * sizes) / sizes.mean()
+        for name, mean in metrics.items()
+    }
+    return Evaluation(metrics=metrics, headline="loss", items=items, higher_is_better=False)
+
+
+def row_sums(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The sums of consecutive runs of ``values``, which are ``sizes`` long."""
+    return np.add.reduceat(values, np.concatenate([[0], sizes.cumsum()[:-1]]).astype(np.int64))
 
 
 TASK = LanguageModelling

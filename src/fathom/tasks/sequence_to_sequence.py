@@ -20,7 +20,7 @@ from fathom.errors import InputError
 from fathom.report.blocks import BarChart, Table
 from fathom.report.page import Section
 from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting, stack
-from fathom.tasks.language_modelling import scored
+from fathom.tasks.language_modelling import row_sums, scored
 from fathom.training.objectives import IGNORE
 
 if TYPE_CHECKING:
@@ -251,13 +251,12 @@ class SequenceToSequence:
         sizes = (target != IGNORE).sum(dim=1).numpy()
         found = scored({"loss": np.concatenate(loss), "accuracy": np.concatenate(right)}, sizes)
         answers = self.respond(network, [{"source": row} for row in source[:SHOWN].numpy()])
-        shares = found.items["accuracy"] * sizes.mean() / sizes
         found.detail.update(
             source=source[:SHOWN],
             target=target[:SHOWN],
             written=[answer["text"] for answer in answers],
             lengths=(source != PADDING).sum(dim=1).numpy(),
-            right=shares,
+            right=row_sums(np.concatenate(right), sizes) / sizes,
         )
         return found
 

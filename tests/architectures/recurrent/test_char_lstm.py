@@ -178,3 +178,26 @@ def test_tiny_learns_its_rhyme_by_heart() -> None:
     assert isinstance(learner.model, CharLSTM)
     found = experiment.task.evaluate(Boundary(experiment.task, learner.model), data.valid)
     assert found.metrics["loss"] < 0.2
+
+
+def test_the_recipe_reads_all_plays_in_order() -> None:
+    from fathom.data import places
+    from fathom.data.windows import running_text
+    from fathom.recipes.char_lstm import CHARACTERS, Shakespeare, char_lstm, char_lstm_deep
+
+    for recipe in (char_lstm(), char_lstm_deep()):
+        assert recipe.task.states == recipe.model.states  # type: ignore[attr-defined]
+    if places.locate("tiny_shakespeare") is None:
+        pytest.skip("the data set tiny_shakespeare is in none of the places looked at")
+    data = Shakespeare().load()
+    texts = [running_text(split) for split in (data.train, data.valid, data.test)]
+    assert [len(text) for text in texts] == [1003855, 55769, 55770]
+    assert torch.cat(texts).unique().tolist() == list(range(len(CHARACTERS)))
+    assert "".join(CHARACTERS[i] for i in texts[0][:14].tolist()) == "First Citizen:"
+
+
+def test_a_stride_that_leaves_gaps_is_refused() -> None:
+    from fathom.recipes.char_lstm import Shakespeare
+
+    with pytest.raises(ValueError, match="stride"):
+        Shakespeare(stride=129)

@@ -145,3 +145,29 @@ def test_tiny_learns_to_write_backwards() -> None:
     assert found.metrics["accuracy"] > 0.95
     text = experiment.task.preprocessing()[0]["vocabulary"]
     assert text[START] == "<start>" and text[END] == "<end>"
+
+
+def test_the_recipe_takes_short_captions_and_words_of_training_ones() -> None:
+    from fathom.data import places
+    from fathom.recipes.seq2seq import Captions, seq2seq
+
+    if places.locate("multi30k") is None:
+        pytest.skip("the data set multi30k is in none of the places looked at")
+    experiment = seq2seq(Config(width=32))
+    data, task = experiment.data.load(), experiment.task
+    assert experiment.model.width == 32  # type: ignore[attr-defined]
+    assert experiment.model.source_vocabulary == len(task.source_vocabulary)  # type: ignore[attr-defined]
+    source, _, target = data.train.rows(torch.arange(len(data.train)))
+    assert (source != PADDING).sum(dim=1).max() <= 13 and (target != IGNORE).sum(dim=1).max() <= 13
+    seen = torch.bincount(source.flatten(), minlength=len(task.source_vocabulary))  # type: ignore[attr-defined]
+    assert seen[4:].min() >= 2  # rarer words are unknown
+    assert not Captions(longest=3).short(("one two three four", "eins"))
+    assert Captions(longest=3).short(("one, two three.", "eins"))
+
+
+@pytest.mark.parametrize("field", ["longest", "minimum"])
+def test_captions_without_words_are_refused(field: str) -> None:
+    from fathom.recipes.seq2seq import Captions
+
+    with pytest.raises(ValueError, match=field):
+        Captions(**{field: 0})  # type: ignore[arg-type]
