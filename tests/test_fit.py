@@ -1,0 +1,164 @@
+"""A person's own data: recognised, explained, trained, evaluated; refused with a reason where it is bad."""
+
+import csv
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from fathom.cli.command import main
+from fathom.errors import InputError
+from fathom.training.run import Run
+from fathom.verbs.evaluate import evaluate
+from fathom.verbs.fit import fit, seconds
+
+pytestmark = pytest.mark.slow
+
+
+def paint(folder: Path, count: int, classes: tuple[str, ...] = ("bright", "dark")) -> Path:
+    """Noise around a level that depends on the class."""
+    for k, name in enumerate(classes):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            picture = Image.effect_noise((32, 30), 30).point(
+                lambda v, k=k: max(0, min(255, v + 60 - 120 * k))
+            )
+            picture.save(folder / name / f"{i}.png")
+    return folder
+
+
+def houses(file: Path, count: int = 300, **columns: Any) -> Path:
+    dice = random.Random(1)
+    with file.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["area", "town", "price", *columns])
+        for i in range(count):
+            area, town = dice.uniform(30, 200), dice.choice(["Ames", "Boone", "Perry"])
+            price = 1000 * area + {"Ames": 20_000, "Boone": 0, "Perry": -10_000}[town] + dice.gauss(0, 3000)
+            writer.writerow([f"{area:.1f}", town, f"{price:.0f}", *(v(i) for v in columns.values())])
+    return file
+
+
+def reviews(file: Path, count: int = 300) -> Path:
+    dice = random.Random(2)
+    good, bad = ["lovely", "warm", "great", "fine"], ["dull", "cold", "awful", "poor"]
+    with file.open("w") as handle:
+        for i in range(count):
+            words = [*dice.sample(good if i % 2 else bad, 3), "the", "film", "was", "a", "story"]
+            dice.shuffle(words)
+            handle.write(json.dumps({"review": " ".join(words), "stars": "up" if i % 2 else "down"}) + "\n")
+    return file
+
+
+def test_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = paint(tmp_path / "pictures", 40)
+    command = ["fit", str(folder), "--set", "steps=40", "--out", str(tmp_path / "run"), "--json"]
+    assert main(command) == 0
+    told = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert told["metrics"]["valid/accuracy"] == 1.0
+    record = Run(tmp_path / "run").record
+    assert "most frequent class" in record["extra"]["baselines"]
+    found = evaluate(tmp_path / "run", paint(tmp_path / "more", 10))
+    assert found["items"] == 20 and found["metrics"]["accuracy"] > 0.9
+    assert len(found["intervals"]["accuracy"]) == 2
+    with pytest.raises(InputError, match="'pale'"):
+        evaluate(tmp_path / "run", paint(tmp_path / "other", 3, ("bright", "pale")))
+
+
+def test_pictures_with_splits_are_matched_by_name(tmp_path: Path) -> None:
+    paint(tmp_path / "p" / "train", 30)
+    paint(tmp_path / "p" / "test", 8, ("dark",))  # a split may lack a class; the other keeps its place
+    run = fit(tmp_path / "p", steps=80, out=tmp_path / "run", export=False)
+    assert run.metrics["valid/accuracy"] == 1.0
+    assert run.metrics["test/accuracy"] == 1.0
+
+
+def test_table(tmp_path: Path) -> None:
+    file = houses(tmp_path / "houses.csv")
+    run = fit(file, target="price", steps=200, out=tmp_path / "run")
+    assert run.metrics["valid/r2"] > 0.9
+    answer = run.predict({"area": 100, "town": "Ames"})
+    assert answer["value"] == pytest.approx(120_000, rel=0.1)
+    found = evaluate(tmp_path / "run", houses(tmp_path / "more.csv", 50))
+    assert found["metrics"]["r2"] > 0.9
+    with pytest.raises(InputError, match="area"):
+        (tmp_path / "less.csv").write_text("town,price\nAmes,3\nPerry,4\n")
+        evaluate(tmp_path / "run", tmp_path / "less.csv")
+
+
+def test_texts(tmp_path: Path) -> None:
+    run = fit(reviews(tmp_path / "r.jsonl"), text="review", target="stars", steps=60, out=tmp_path / "run")
+    assert run.metrics["valid/accuracy"] > 0.9
+    assert run.predict({"review": "a great and warm film"})["label"] == "up"
+
+
+def test_plain_text_becomes_a_language_model(tmp_path: Path) -> None:
+    (tmp_path / "rhyme.txt").write_text("the cat sat on the mat and the dog sat on the log. " * 200)
+    run = fit(tmp_path / "rhyme.txt", steps=60, out=tmp_path / "run", export=False)
+    text = run.predict({"prompt": "the cat", "length": 20})["text"]
+    assert isinstance(text, str) and len(text) >= 20
+
+
+def test_time_bounds_the_length(tmp_path: Path) -> None:
+    """The budget fixes the number of steps before the first; the clock is not asked again."""
+    folder = paint(tmp_path / "pictures", 40)
+    run = fit(folder, time="20s", out=tmp_path / "run", export=False)
+    steps = run.record["steps"]
+    assert run.record["settings"]["steps"] == steps and run.rows[-1]["step"] == steps
+
+
+def test_bad_pictures_are_named_and_may_be_skipped(tmp_path: Path) -> None:
+    folder = paint(tmp_path / "pictures", 20)
+    (folder / "dark" / "broken.png").write_bytes(b"\x89PNG nonsense")
+    with pytest.raises(InputError, match=r"broken\.png.*--skip-bad"):
+        fit(folder, steps=5, out=tmp_path / "a")
+    run = fit(folder, steps=5, out=tmp_path / "b", skip_bad=True, export=False)
+    assert "broken.png" in run.record["data"]["skipped"][0]
+
+
+REFUSED = {
+    "missing": (lambda p: p / "nothing", {}, "does not exist"),
+    "empty": (lambda p: (p / "empty").mkdir() or p / "empty", {}, "empty"),
+    "one class": (lambda p: paint(p / "one", 5, ("only",)), {}, "one class"),
+    "loose pictures": (lambda p: paint(p / "x", 3) / "dark", {}, "class"),
+    "no such column": (lambda p: houses(p / "h.csv"), {"target": "prise"}, "'price'"),
+    "constant labels": (lambda p: houses(p / "h.csv", label=lambda i: "same"), {"target": "label"}, "label"),
+    "labels missing": (lambda p: houses(p / "h.csv", label=lambda i: ""), {"target": "label"}, "label"),
+    "labels all different": (
+        lambda p: houses(p / "h.csv", label=lambda i: f"name {i}"), {"target": "label"}, "label"
+    ),
+    "few rows": (lambda p: houses(p / "h.csv", 3), {"target": "price"}, "rows"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_data_is_refused_with_a_reason(case: str, tmp_path: Path) -> None:
+    make, options, said = REFUSED[case]
+    with pytest.raises(InputError, match=said):
+        fit(make(tmp_path), steps=5, out=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_bad_row_is_named(tmp_path: Path) -> None:
+    file = houses(tmp_path / "h.csv", 50)
+    file.write_text(file.read_text() + "1,2,3,4,5\n")
+    with pytest.raises(InputError, match=r"line 52"):
+        fit(file, target="price", steps=5, out=tmp_path / "run")
+    run = fit(file, target="price", steps=5, out=tmp_path / "run", skip_bad=True, export=False)
+    assert run.metrics
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90s", 90), ("5m", 300), ("1.5h", 5400), ("20", 20), (7.5, 7.5)]
+)
+def test_lengths_of_time(text: Any, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["soon", "-3s", "0", "5 parsecs", "1.2.3s"])
+def test_no_lengths_of_time(text: str) -> None:
+    with pytest.raises(InputError, match="no length of time"):
+        seconds(text)
