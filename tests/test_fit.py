@@ -20,12 +20,12 @@ pytestmark = pytest.mark.slow
 
 def paint(folder: Path, count: int, classes: tuple[str, ...] = ("bright", "dark")) -> Path:
     """Noise around a level that depends on the class."""
-    for k, name in enumerate(classes):
+    for name in classes:
         (folder / name).mkdir(parents=True, exist_ok=True)
+        level = -60 if name == "dark" else 60
         for i in range(count):
-            picture = Image.effect_noise((32, 30), 30).point(
-                lambda v, k=k: max(0, min(255, v + 60 - 120 * k))
-            )
+            noise = Image.effect_noise((32, 30), 30)
+            picture = noise.point(lambda v, level=level: max(0, min(255, v + level)))
             picture.save(folder / name / f"{i}.png")
     return folder
 
