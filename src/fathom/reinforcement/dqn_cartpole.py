@@ -288,7 +288,10 @@ class DeepQLearner:
         return 1 + (self.how.epsilon - 1) * progress.clip(0, 1)
 
     def update(self, batch: Episode, step: int) -> dict[str, Tensor | float]:
-        """Store an episode, then make the updates that are due; ``loss`` is 0 while there are none."""
+        """Store an episode, then make the updates that are due.
+
+        ``loss`` is their mean loss; where none is due yet, the loss of the episode itself.
+        """
         reward = batch[3]
         self.replay.add(batch)
         self.transitions += len(reward)
@@ -296,7 +299,7 @@ class DeepQLearner:
             self.debt += self.how.ratio * len(reward)
         left = 1 - step / self.steps
         self.adam.param_groups[0]["lr"] = self.how.learning_rate * (left + (1 - left) * self.how.final_rate)
-        losses = [torch.zeros(0, device=self.device)]
+        losses: list[Tensor] = []
         while self.debt >= 1:
             rest = self.how.target_every - self.updates % self.how.target_every
             count = min(int(self.debt), rest, BLOCK)
@@ -305,22 +308,31 @@ class DeepQLearner:
             self.updates += count
             if count == rest:
                 self.target.load_state_dict(self.model.state_dict())
-        made = torch.cat(losses)
-        loss = made.mean() if len(made) else torch.zeros((), device=self.device)
         return {
-            "loss": loss,
+            "loss": torch.cat(losses).mean() if losses else self.surprise(batch),
             "return": reward.sum(),
             "epsilon": float(self.epsilons(1)[0]),
             "transitions": float(self.transitions),
         }
+
+    @torch.no_grad()
+    def surprise(self, episode: Episode) -> Float[Tensor, ""]:
+        """The loss of an episode, without learning from it."""
+        observation, following, action, reward, ended = (column.to(self.device) for column in episode)
+        value = self.model(observation).gather(1, action[:, None])[:, 0]
+        return F.huber_loss(value, self.goal(following, reward, ended))
+
+    def goal(self, following: Tensor, reward: Tensor, ended: Tensor) -> Tensor:
+        """Bellman's right side for transitions with the axes (...)."""
+        best = self.target(following.flatten(0, -2)).amax(dim=-1).view_as(reward)
+        return reward + self.how.discount * (1 - ended) * best
 
     def learn(self, count: int) -> Float[Tensor, "u"]:
         """``count`` gradient updates with one target network; return their losses."""
         place = torch.randint(len(self.replay), (count, self.how.batch_size), device=self.device)
         observation, following, action, reward, ended = self.replay.rows(place)
         with torch.no_grad():  # the target network rests, so all targets can be had at once
-            best = self.target(following.flatten(0, 1)).amax(dim=-1).unflatten(0, place.shape)
-            goal = reward + self.how.discount * (1 - ended) * best
+            goal = self.goal(following, reward, ended)
             steps = zip(observation, action[..., None], goal[..., None], strict=True)
             errors = torch.stack([self.descend(*step) for step in steps])
         return F.huber_loss(errors, torch.zeros_like(errors), reduction="none").mean(dim=(1, 2))
