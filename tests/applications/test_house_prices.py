@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fathom.applications.tabular.house_prices import Config, EachMember, TableEnsemble
+from fathom.errors import InputError
 from fathom.recipes import house_prices as recipe
 from fathom.task import Boundary
 
@@ -193,7 +194,10 @@ def test_cross_validation_compares_on_the_same_rows(
 
 def test_the_real_sales() -> None:
     """Read from the data set: five homes are left out, identifiers and the price are no columns."""
-    cells, prices = recipe.sales()
+    try:
+        cells, prices = recipe.sales()
+    except InputError as error:
+        pytest.skip(f"the Ames sales are not at hand: {error}")
     assert len(prices) == 2930 - 5 and not {"Order", "PID", "SalePrice"} & set(cells)
     experiment = recipe.house_prices()
     data = experiment.data.load()

@@ -52,7 +52,8 @@ class Sheet:
         """What stands in it, in sentences."""
         kinds = Counter(self.kinds.values())
         held = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
-        return (f"{self.path.name}: a table of {len(self.cells)} columns ({held})",)
+        seen = f", by its first {SAMPLE:,} rows" if self.count == SAMPLE else ""
+        return (f"{self.path.name}: a table of {len(self.cells)} columns ({held}){seen}",)
 
     @property
     def facts(self) -> dict[str, Any]:
