@@ -232,7 +232,7 @@ def test_other_labels_and_single_pictures_are_refused(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"labels": ()}, "labels is empty"),
-        ({"multiple": 0}, "multiple is 0"),
+        ({"multiple": 12}, "multiple is 12"),
         ({"threshold": 0.0}, "threshold is 0.0"),
         ({"doubles": 1.0}, "doubles is 1.0"),
     ],

@@ -14,7 +14,6 @@ from fathom.errors import InputError
 from fathom.training.randomness import generator, uniform
 
 NONE = -1  # the label that fills up the boxes of a picture that has fewer than others
-MULTIPLE = 8  # heights and widths of a batch are multiples of this
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class Boxed:
 
     images: tuple[Tensor, ...]
     boxes: tuple[Tensor, ...]
+    multiple: int = 8  # heights and widths of a batch are multiples of this
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.boxes):
@@ -39,7 +39,8 @@ class Boxed:
     def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
         chosen = index.tolist()
         height, width = (
-            max(-(-self.images[i].shape[axis] // MULTIPLE) * MULTIPLE for i in chosen) for axis in (1, 2)
+            max(-(-self.images[i].shape[axis] // self.multiple) * self.multiple for i in chosen)
+            for axis in (1, 2)
         )
         most = max(1, *(len(self.boxes[i]) for i in chosen))
         images = torch.zeros(len(chosen), 3, height, width, dtype=torch.uint8)
@@ -99,6 +100,7 @@ class BloodCells:
     """
 
     smallest: float = 0.7
+    multiple: int = 8  # sides of a batch are padded to multiples of this: the stride of the detector
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -126,7 +128,7 @@ class BloodCells:
             image, kept = crop(image, all_boxes, (left, top, left + columns, top + rows))
             images.append(image)
             boxes.append(kept)
-        return Boxed(tuple(images), tuple(boxes))
+        return Boxed(tuple(images), tuple(boxes), self.multiple)
 
 
 def decode(data: bytes | Path) -> Tensor:

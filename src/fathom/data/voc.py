@@ -12,6 +12,7 @@ from fathom.data.boxes import Boxed, decode
 from fathom.errors import InputError
 
 EDGES = ("xmin", "ymin", "xmax", "ymax")
+Boxes = tuple[tuple[str, float, float, float, float], ...]  # name, left, top, right, bottom
 LARGEST = 4 * 2**20  # bytes of an annotation that are read
 
 
@@ -19,21 +20,22 @@ LARGEST = 4 * 2**20  # bytes of an annotation that are read
 class Annotated:
     """What a folder holds: for each picture its file and boxes (name, left, top, right, bottom)."""
 
-    pictures: tuple[tuple[Path, tuple[tuple[str, float, float, float, float], ...]], ...]
+    pictures: tuple[tuple[Path, Boxes], ...]
     skipped: int
+    longest: int  # pixels: the longest side of a picture
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(sorted({box[0] for _, boxes in self.pictures for box in boxes}))
 
-    def split(self, labels: Sequence[str]) -> Boxed:
-        """The pictures with the place in ``labels`` as the label of each box."""
+    def split(self, labels: Sequence[str], multiple: int = 8) -> Boxed:
+        """The pictures, padded to ``multiple``, with the place in ``labels`` as the label of each box."""
         images, boxes = [], []
         for file, own in self.pictures:
             images.append(decode(file))
             rows = [[labels.index(name), *edges] for name, *edges in own]
             boxes.append(torch.from_numpy(np.array(rows, dtype=np.float32).reshape(-1, 5)))
-        return Boxed(tuple(images), tuple(boxes))
+        return Boxed(tuple(images), tuple(boxes), multiple)
 
 
 def looks_like(folder: Path) -> int:
@@ -50,23 +52,23 @@ def read(folder: Path, *, longest: int, skip_bad: bool = False) -> Annotated:
     """
     if not looks_like(folder):
         raise InputError(f"{folder} has no Annotations/*.xml beside JPEGImages/; that is how VOC data lies")
-    pictures, skipped = [], 0
+    pictures, skipped, side = [], 0, 0
     for file in sorted((folder / "Annotations").glob("*.xml")):
         try:
-            pictures.append(one(folder, file, longest))
+            picture, own, size = one(folder, file, longest)
+            pictures.append((picture, own))
+            side = max(side, *size)
         except InputError:
             if not skip_bad:
                 raise
             skipped += 1
     if not any(boxes for _, boxes in pictures):
         raise InputError(f"{folder}: none of the {len(pictures)} pictures has a box; draw some first")
-    return Annotated(tuple(pictures), skipped)
+    return Annotated(tuple(pictures), skipped, side)
 
 
-def one(
-    folder: Path, file: Path, longest: int
-) -> tuple[Path, tuple[tuple[str, float, float, float, float], ...]]:
-    """The picture of one annotation, and its boxes; boxes without area are left out."""
+def one(folder: Path, file: Path, longest: int) -> tuple[Path, Boxes, tuple[int, int]]:
+    """The picture of one annotation, its boxes (those without area are left out), its height and width."""
     if file.stat().st_size > LARGEST:
         raise InputError(f"{file} is larger than {LARGEST:,} bytes: this is no annotation")
     text = file.read_bytes()
@@ -98,4 +100,4 @@ def one(
         left, top, right, bottom = np.clip(edges, 0, (width, height, width, height)).tolist()
         if right > left and bottom > top:
             boxes.append((label, left, top, right, bottom))
-    return picture, tuple(boxes)
+    return picture, tuple(boxes), (height, width)

@@ -31,6 +31,7 @@ CLOSE = 0.5  # overlap with a true box from which on a box is right
 ROWS = 8  # pictures that are scored at once
 SHOWN = 6  # pictures in the report
 SIDE = 1280  # pixels: a longer picture of a training folder is refused
+SMALL = 400  # pixels: longer pictures are averaged down to this before the network looks at them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +40,14 @@ class Detection:
 
     labels: tuple[str, ...]
     multiple: int = 8  # pixels from one cell of the network's grid to the next
-    threshold: float = 0.3  # the lowest score that is answered
+    threshold: float = 0.4  # the lowest score that is answered
     doubles: float = 0.5  # boxes of one class that overlap more are the same object
 
     def __post_init__(self) -> None:
         if not self.labels:
             raise ValueError("labels is empty; a detector needs at least one class")
-        if self.multiple < 1:
-            raise ValueError(f"multiple is {self.multiple}; it must be 1 or more")
+        if self.multiple < 8 or self.multiple % 8:
+            raise ValueError(f"multiple is {self.multiple}; it must be a multiple of 8, 8 or more")
         for name in ("threshold", "doubles"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1")
@@ -70,9 +71,10 @@ class Detection:
         if len(found.pictures) < 2:
             raise InputError(f"{path} has {len(found.pictures)} pictures with boxes; two or more are needed")
         train, valid = held_out(len(found.pictures), 0.2, options.seed)
-        whole = found.split(found.names)
+        task = cls(labels=found.names, multiple=8 * -(-found.longest // SMALL))
+        whole = found.split(found.names, task.multiple)
         facts = {"source": path.name, "pictures": len(whole), "skipped": found.skipped}
-        return cls(labels=found.names), Data(Part(whole, train), Part(whole, valid), facts=facts)
+        return task, Data(Part(whole, train), Part(whole, valid), facts=facts)
 
     def read_labelled(self, path: Path, options: Options) -> "Data":
         from fathom.data import voc
@@ -83,7 +85,9 @@ class Detection:
         if strange:
             raise InputError(f"{path} holds {strange[0]!r}; the model knows: {', '.join(self.labels)}")
         return Data(
-            None, test=found.split(self.labels), facts={"source": path.name, "skipped": found.skipped}
+            None,
+            test=found.split(self.labels, self.multiple),
+            facts={"source": path.name, "skipped": found.skipped},
         )
 
     def experiment(self, data: "Data", seed: int) -> "Experiment":
@@ -93,11 +97,11 @@ class Detection:
         from fathom.training import Adam, Experiment, GradientDescent, OneCycle
 
         return Experiment(
-            model=grid_detector.Config(classes=len(self.labels)),
+            model=grid_detector.Config(classes=len(self.labels), shrink=self.multiple // 8),
             data=InMemory(data),
             task=self,
             learning=GradientDescent(
-                objective=grid_detector.CellTargets(),
+                objective=grid_detector.CellTargets(stride=self.multiple),
                 optimizer=Adam(learning_rate=4e-3),
                 schedule=OneCycle(),
                 clip_norm=10.0,

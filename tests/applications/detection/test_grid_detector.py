@@ -86,15 +86,16 @@ def test_generalised_overlap_of_known_boxes() -> None:
     torch.testing.assert_close(system.generalised_overlap(a, b), torch.tensor([1.0, 0.5, -1 / 3]))
 
 
-def test_network_matches_plain_functions() -> None:
-    model = CFG.build().eval()
+@pytest.mark.parametrize("shrink", [1, 3])
+def test_network_matches_plain_functions(shrink: int) -> None:
+    model = system.Config(classes=2, width=6, blocks=1, shrink=shrink).build().eval()
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.running_mean, layer.running_var = (
                 torch.randn(layer.num_features),
                 torch.rand(layer.num_features),
             )
-    image = torch.rand(2, 3, 32, 48)
+    image = torch.rand(2, 3, 32 * shrink, 48 * shrink)
     weights = model.state_dict()
 
     def step(x: Tensor, name: str, stride: int = 1, dilation: int = 1) -> Tensor:
@@ -106,9 +107,9 @@ def test_network_matches_plain_functions() -> None:
         x = (x - w["running_mean"]) / (w["running_var"] + 1e-5).sqrt() * w["weight"] + w["bias"]
         return x.clamp(min=0)
 
-    x = image
+    x = image.view(2, 3, 32, shrink, 48, shrink).mean(dim=(3, 5))
     for i in range(3):
-        x = step(x, f"shrink.{i}", stride=2)
+        x = step(x, f"down.{i}", stride=2)
     x = x + step(step(x, "blocks.0.near"), "blocks.0.far", dilation=2)
     x = F.conv2d(x, weights["head.weight"], weights["head.bias"], padding=1)
     scores, boxes = model(image)
@@ -116,8 +117,8 @@ def test_network_matches_plain_functions() -> None:
         for column in range(6):
             here, cell = x[:, :, row, column], row * 6 + column
             torch.testing.assert_close(scores[:, cell], here[:, :2], rtol=1e-5, atol=1e-5)
-            far = (1 + here[:, 2:].exp()).log() * 8
-            place = torch.tensor([column * 8 + 4.0, row * 8 + 4.0])
+            far = (1 + here[:, 2:].exp()).log() * 8 * shrink
+            place = torch.tensor([column * 8 + 4.0, row * 8 + 4.0]) * shrink
             expected = torch.cat([place - far[:, :2], place + far[:, 2:]], dim=1)
             torch.testing.assert_close(boxes[:, cell], expected, rtol=1e-5, atol=1e-4)
 
@@ -161,13 +162,21 @@ def test_a_picture_without_boxes_teaches_background_only() -> None:
     assert system.CellTargets().count((torch.rand(1, 3, 32, 32), empty)) == 1
 
 
-def test_sizes_that_are_no_multiple_of_the_stride_are_covered() -> None:
-    scores, boxes = CFG.build().eval()(torch.rand(1, 3, 33, 41))
-    assert scores.shape == (1, 5 * 6, 2)
-    assert boxes.shape == (1, 5 * 6, 4)
+@pytest.mark.parametrize("shrink", [1, 2])
+def test_sizes_that_are_no_multiple_of_the_stride_are_covered(shrink: int) -> None:
+    model = system.Config(classes=2, width=6, blocks=1, shrink=shrink).build().eval()
+    image = torch.rand(1, 3, 33, 41)
+    rows, columns = -(-33 // (8 * shrink)), -(-41 // (8 * shrink))
+    scores, boxes = model(image)
+    assert scores.shape == (1, rows * columns, 2)
+    assert boxes.shape == (1, rows * columns, 4)
+    loss, _ = system.CellTargets(stride=8 * shrink)(model, (image, TRUTH[:1]))
+    assert loss.isfinite()
 
 
-@pytest.mark.parametrize(("field", "value"), [("classes", 0), ("width", 2), ("blocks", 0)])
+@pytest.mark.parametrize(("field", "value"), [("classes", 0), ("width", 2), ("blocks", 0), ("shrink", 0)])
 def test_nonsense_is_refused(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{field} is {value}"):
         system.Config(**{field: value})
+    with pytest.raises(ValueError, match="reach is 0"):
+        system.CellTargets(reach=0.0)

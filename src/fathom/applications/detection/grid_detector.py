@@ -51,21 +51,22 @@ RARE = 0.01  # probability that every score starts with: most cells are backgrou
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes of the model. A picture of h x w pixels gives ceil(h / 8) x ceil(w / 8) cells."""
+    """Sizes of the model. A picture of h x w pixels gives ceil(h / stride) x ceil(w / stride) cells."""
 
     classes: int = 3
     width: int = 48  # maps on the grid; the first two layers have a third and two thirds of them
-    blocks: int = 4  # residual blocks on the grid; each looks 6 cells further
+    blocks: int = 4  # residual blocks on the grid; each looks 3 cells further on every side
+    shrink: int = 1  # the picture is first averaged over squares of this many pixels
 
     def __post_init__(self) -> None:
-        for name, least in (("classes", 1), ("width", 3), ("blocks", 1)):
+        for name, least in (("classes", 1), ("width", 3), ("blocks", 1), ("shrink", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {least} or more")
 
     @property
     def stride(self) -> int:
         """Pixels from one cell to the next."""
-        return 8
+        return 8 * self.shrink
 
     def build(self) -> "GridDetector":
         return GridDetector(self)
@@ -101,7 +102,7 @@ class GridDetector(nn.Module):
         super().__init__()
         self.cfg = cfg
         width = cfg.width
-        self.shrink = nn.Sequential(
+        self.down = nn.Sequential(
             Convolution(3, width // 3, stride=2),
             Convolution(width // 3, 2 * width // 3, stride=2),
             Convolution(2 * width // 3, width, stride=2),
@@ -130,7 +131,8 @@ class GridDetector(nn.Module):
         self, image: Float[Tensor, "b 3 h w"]
     ) -> tuple[Float[Tensor, "b n classes"], Float[Tensor, "b n 4"]]:
         """Log-odds of each class, and boxes (left, top, right, bottom) in pixels, for every cell."""
-        answers = self.head(self.blocks(self.shrink(image)))
+        small = F.avg_pool2d(image, self.cfg.shrink, ceil_mode=True) if self.cfg.shrink > 1 else image
+        answers = self.head(self.blocks(self.down(small)))
         rows, columns = answers.shape[-2:]
         answers = answers.flatten(2).transpose(1, 2)
         scores, raw = answers.split([self.cfg.classes, 4], dim=-1)
@@ -199,15 +201,20 @@ class CellTargets:
     A batch is ``(image, truth)``; ``truth`` float32 (b, m, 5) as in ``assign``.
     """
 
-    reach: float = 12.0  # pixels: one and a half cells, as in the journal version of FCOS
-    stride: int = 8
+    stride: int = 8  # of the model, in pixels
+    reach: float = 1.5  # cells: how far from the centre of a box its cells lie (FCOS, journal version)
+
+    def __post_init__(self) -> None:
+        for name in ("stride", "reach"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive and finite")
 
     def __call__(
         self, model: nn.Module, batch: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
         image, truth = batch
         scores, boxes = model(image)
-        kind, box = assign(self.places(image), truth, self.reach)
+        kind, box = assign(self.places(image), truth, self.reach * self.stride)
         found = kind >= 0
         share = found.sum().clamp(min=1)
         # All cells are measured and the background weighs nothing: a mask would have an unknown length.
@@ -218,7 +225,7 @@ class CellTargets:
 
     def count(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         image, truth = batch
-        return (assign(self.places(image), truth, self.reach)[0] >= 0).sum().clamp(min=1)
+        return (assign(self.places(image), truth, self.reach * self.stride)[0] >= 0).sum().clamp(min=1)
 
     def places(self, image: Tensor) -> Tensor:
         rows, columns = (-(-size // self.stride) for size in image.shape[-2:])
