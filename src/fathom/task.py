@@ -43,6 +43,7 @@ class Evaluation:
     items: dict[str, np.ndarray] = field(default_factory=dict)
     # ^ one value an item, by metric: its mean is the metric. Intervals and paired tests are made of these.
     higher_is_better: bool = True
+    roots: dict[str, str] = field(default_factory=dict)  # metric -> items whose mean it is the square root of
     detail: dict[str, Any] = field(default_factory=dict)  # whatever the task's report sections need
 
     @property

@@ -21,8 +21,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from fathom.deployment.artifact import find
     from fathom.verbs import predict as verb
 
+    find(Path(args.run))  # what cannot be a model is said before anything is read
     items = [pair for place in args.inputs for pair in verb.items_of(Path(place))]
     items += [(f"text {i + 1}", text) for i, text in enumerate(args.text)]
     items += [(f"item {i + 1}", parse(text)) for i, text in enumerate(args.json_item)]

@@ -103,7 +103,8 @@ def compare(torch_network: Any, onnx_network: Any, task: Task, samples: Sequence
         batch = collate(task, [samples[i % len(samples)] for i in range(size)])
         ours, theirs = torch_network(batch), onnx_network(batch)
         for name in ours:
-            gap = np.abs(ours[name].astype(np.float64) - theirs[name].astype(np.float64))
+            wanted, made = ours[name].astype(np.float64), theirs[name].astype(np.float64)
+            gap = np.abs(wanted - made) / np.maximum(1.0, np.abs(wanted))  # of large values: relative
             rows.append({"batch": size, "output": name, "difference": float(gap.max(initial=0.0))})
     largest = max(r["difference"] for r in rows)
     return {"limit": LIMIT, "largest": largest, "equal": bool(largest <= LIMIT), "cases": rows}

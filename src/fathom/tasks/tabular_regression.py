@@ -228,6 +228,7 @@ def score(truth: np.ndarray, guess: np.ndarray, detail: Mapping[str, Any] | None
         },
         headline="rmse",
         items={"mae": np.abs(error), "squared_error": error**2},
+        roots={"rmse": "squared_error"},
         higher_is_better=False,
         detail={"truth": truth, "prediction": guess, **(detail or {})},
     )

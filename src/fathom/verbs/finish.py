@@ -57,6 +57,9 @@ def bootstrap(evaluation: Evaluation) -> dict[str, list[float]]:
         if name in evaluation.metrics and len(values) > 1:
             interval = bootstrap_mean(values, level=LEVEL)
             found[name] = [float(interval.low), float(interval.high)]
+    for name, squares in evaluation.roots.items():
+        interval = bootstrap_mean(evaluation.items[squares], level=LEVEL)
+        found[name] = [max(0.0, float(interval.low)) ** 0.5, float(interval.high) ** 0.5]
     return found
 
 
