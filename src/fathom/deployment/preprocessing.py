@@ -5,22 +5,18 @@ code that does: in the trainer's evaluation of files, the command line, the ONNX
 An unknown operation is refused. Nothing here imports torch.
 """
 
-import base64
-import binascii
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fathom.deployment.json_values import brief, kind, narrowed, numbers
+from fathom.deployment.pictures import image
 from fathom.errors import InputError
 from fathom.task import Arrays
 
-PIXELS = 40_000_000  # the largest picture that is decoded: width * height
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FARTHEST = float(np.finfo(np.float32).max)
 
 
 def apply(operations: Sequence[Mapping[str, Any]], item: Any) -> Arrays:
@@ -29,6 +25,9 @@ def apply(operations: Sequence[Mapping[str, Any]], item: Any) -> Arrays:
     Raises ``InputError`` that says what was wrong with the item.
     """
     arrays: Arrays = {}
+    asked = [s["field"] for s in operations if s.get("field") is not None and "default" not in s]
+    if isinstance(item, str | bytes) and len(asked) == 1:  # a bare text where only one field must be given
+        item = {asked[0]: item}
     for settings in operations:
         name = settings.get("operation", "")
         if name not in OPERATIONS:
@@ -47,120 +46,9 @@ def field(item: Any, name: str) -> Any:
     if not isinstance(item, Mapping):
         raise InputError(f"an item is a JSON object with a field {name!r}, not {kind(item)}")
     if name not in item:
-        raise InputError(
-            f"the field {name!r} is missing; the item has: {', '.join(map(str, item)) or 'none'}"
-        )
+        has = ", ".join(brief(key, 40) for key in list(item)[:10])
+        raise InputError(f"the field {name!r} is missing; the item has: {has or 'none'}")
     return item[name]
-
-
-def image(item: Any, settings: Mapping[str, Any]) -> np.ndarray:
-    """Encoded picture -> uint8 (channels, height, width); settings: channels, height, width, invert.
-
-    Height and width may be null: the picture keeps its size, padded at the right and bottom to a
-    multiple of ``multiple``. A single-channel model that was trained on light ink over dark ground
-    may be given dark ink over light ground: with ``ink: "light"`` such a picture is inverted.
-    """
-    picture = open_image(item)
-    channels = settings["channels"]
-    picture = picture.convert({1: "L", 3: "RGB"}[channels])
-    height, width = settings.get("height"), settings.get("width")
-    resized = height and width and picture.size != (width, height)
-    if resized and settings.get("ink") == "light":
-        picture = centre(picture, width, height)
-    elif resized:
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=None)
-    pixels = np.asarray(picture, dtype=np.uint8)
-    pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-    if settings.get("ink") == "light" and border(pixels) > 127:
-        pixels = 255 - pixels
-    multiple = settings.get("multiple", 1)
-    if multiple > 1:
-        rows, columns = (-pixels.shape[1]) % multiple, (-pixels.shape[2]) % multiple
-        pixels = np.pad(pixels, ((0, 0), (0, rows), (0, columns)))
-    return np.ascontiguousarray(pixels)
-
-
-def centre(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """A drawing of any size, laid out as MNIST's are: its ink fills 20 of 28 pixels, its mass in the middle.
-
-    LeCun et al. (1998), section III.A. A picture that has the model's size already is left as it is.
-    """
-    pixels = np.asarray(picture, dtype=np.float64)
-    if border(pixels[None]) > 127:
-        pixels = 255 - pixels
-    rows, columns = (np.flatnonzero(pixels.max(axis=axis) > 64) for axis in (1, 0))
-    if not len(rows):
-        return Image.new("L", (width, height))
-    ink = Image.fromarray(pixels.astype(np.uint8)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    factor = 20 / 28 * min(width / ink.width, height / ink.height)
-    size = max(1, round(ink.width * factor)), max(1, round(ink.height * factor))
-    ink = ink.resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR)
-    mass = np.asarray(ink, dtype=np.float64) + 1e-9
-    left = round(width / 2 - (mass.sum(axis=0) @ (np.arange(ink.width) + 0.5)) / mass.sum())
-    top = round(height / 2 - (mass.sum(axis=1) @ (np.arange(ink.height) + 0.5)) / mass.sum())
-    page = Image.new("L", (width, height))
-    page.paste(ink, (min(max(left, 0), width - ink.width), min(max(top, 0), height - ink.height)))
-    return page
-
-
-def border(pixels: np.ndarray) -> float:
-    """Mean value along the edge: what the ground of a drawing looks like."""
-    return float(
-        np.mean([pixels[:, 0].mean(), pixels[:, -1].mean(), pixels[:, :, 0].mean(), pixels[:, :, -1].mean()])
-    )
-
-
-def open_image(item: Any) -> Image.Image:
-    """Decode bytes, a path, base64 text or nested number lists; refuse what is large or no picture."""
-    if isinstance(item, np.ndarray) or (isinstance(item, list) and item and isinstance(item[0], list)):
-        return from_numbers(item)
-    try:
-        data = item if isinstance(item, bytes) else read_bytes(item)
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        if picture.width * picture.height > PIXELS:
-            raise InputError(
-                f"the picture has {picture.width} x {picture.height} pixels; at most {PIXELS:,} are read"
-            )
-        picture.seek(0)
-        picture.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"not a readable picture ({', '.join(FORMATS)}): {error}") from error
-    turned = ImageOps.exif_transpose(picture)
-    if turned.mode in ("I;16", "I", "I;16B"):  # 16 bits: keep the high ones
-        turned = Image.fromarray((np.asarray(turned).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:  # what shows through is white
-        turned = turned.convert("RGBA")
-        ground = Image.new("RGBA", turned.size, (255, 255, 255, 255))
-        turned = Image.alpha_composite(ground, turned).convert("RGB")
-    return turned
-
-
-def from_numbers(item: Any) -> Image.Image:
-    pixels = np.asarray(item)
-    if pixels.dtype.kind not in "uif" or pixels.ndim not in (2, 3):
-        raise InputError("a picture as numbers has rows of pixels, each a number or three, from 0 to 255")
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    if (pixels.ndim == 3 and pixels.shape[2] != 3) or not pixels.size:
-        raise InputError(f"a picture as numbers is height x width (x 3), not {pixels.shape}")
-    if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 255:
-        raise InputError("pixels as numbers are finite and lie between 0 and 255")
-    return Image.fromarray(pixels.astype(np.uint8))
-
-
-def read_bytes(item: Any) -> bytes:
-    """The bytes of a file given as a path, or of base64 text (with or without ``data:...;base64,``)."""
-    if isinstance(item, Path):
-        return item.read_bytes()
-    if isinstance(item, str):
-        text = item.split(",", 1)[1] if item.startswith("data:") and "," in item else item
-        try:
-            return base64.b64decode(text, validate=True)
-        except binascii.Error as error:
-            raise InputError(f"text is no base64 picture: {error}") from error
-    raise InputError(f"a picture is bytes, a file, base64 text or rows of numbers, not {kind(item)}")
 
 
 def table(item: Any, settings: Mapping[str, Any]) -> np.ndarray:
@@ -184,21 +72,28 @@ def table(item: Any, settings: Mapping[str, Any]) -> np.ndarray:
 
 def encode(column: Mapping[str, Any], value: Any) -> list[float]:
     """The features of one cell."""
-    name, gone = column["name"], value is None or str(value).strip() in MISSING
+    name = column["name"]
+    if isinstance(value, dict | list):
+        raise InputError(f"column {name!r} takes one value, not {kind(value)}")
+    gone = value is None or str(value).strip() in MISSING
     if column["kind"] == "category":
         text = "" if gone else str(value).strip()
         return [float(text == v) for v in column["values"]] + [float(text not in column["values"])]
     try:
-        number = column["fill"] if gone else float(value)
+        number = column["fill"] if value is None or gone else float(value)
     except (TypeError, ValueError):
-        raise InputError(f"column {name!r} takes a number, not {value!r}") from None
+        raise InputError(f"column {name!r} takes a number, not {brief(value)}") from None
+    except OverflowError:  # a whole number beyond all floats
+        number = math.inf
     if math.isnan(number):
         number, gone = column["fill"], True
     if math.isinf(number):
-        raise InputError(f"column {name!r} is infinite; give a finite number or null")
+        raise InputError(f"column {name!r} is infinite or nearly; give a finite number or null")
     if column.get("log"):
         number = math.copysign(math.log1p(abs(number)), number)
     scaled = (number - column["mean"]) / column["scale"]
+    if abs(scaled) > FARTHEST:
+        raise InputError(f"column {name!r} is too large: {number:g}")
     return [scaled] + ([float(gone)] if column.get("flag") else [])
 
 
@@ -218,12 +113,13 @@ def tokens(item: Any, settings: Mapping[str, Any]) -> np.ndarray:
     if len(item) > limit:
         raise InputError(f"the text has {len(item):,} characters; at most {limit:,} are read")
     parts = list(item) if settings["unit"] == "character" else words(item)
-    numbers = vocabulary(settings)
+    places = vocabulary(settings)
     unknown = settings.get("unknown")
-    strange = [p for p in parts if p not in numbers]
+    strange = [p for p in parts if p not in places]
     if strange and unknown is None:
-        raise InputError(f"the model does not know {strange[0]!r}; it knows: {' '.join(map(repr, numbers))}")
-    found = [numbers.get(p, unknown) for p in parts]
+        some = " ".join(map(repr, list(places)[:100])) + (" ..." if len(places) > 100 else "")
+        raise InputError(f"the model does not know {brief(strange[0])}; it knows: {some}")
+    found = [places.get(p, unknown) for p in parts]
     found = [*settings.get("before", []), *found, *settings.get("after", [])]
     length = settings.get("length")
     if length is not None:
@@ -237,10 +133,12 @@ _vocabularies: dict[int, tuple[Any, dict[str, int]]] = {}
 
 
 def vocabulary(settings: Mapping[str, Any]) -> dict[str, int]:
-    """Token -> number of ``settings["vocabulary"]``, a list; made once for each list object."""
+    """Token -> number of ``settings["vocabulary"]``, a list; made once for each list object, a few kept."""
     listed = settings["vocabulary"]
     known = _vocabularies.get(id(listed))
     if known is None or known[0] is not listed:
+        if len(_vocabularies) >= 16:
+            _vocabularies.clear()
         _vocabularies[id(listed)] = known = (listed, {t: i for i, t in enumerate(listed)})
     return known[1]
 
@@ -263,51 +161,49 @@ def words(text: str) -> list[str]:
 
 def array(item: Any, settings: Mapping[str, Any]) -> np.ndarray:
     """Nested number lists -> an array of ``dtype`` and ``shape`` (a string is a free axis)."""
-    try:
-        made = np.asarray(item)
-    except ValueError:
-        raise InputError("the rows of an array must be equally long") from None
-    if made.dtype.kind not in "uifb":
-        raise InputError(f"an array holds numbers, not {kind(item)}")
+    made = numbers(item)
     shape = settings["shape"]
     if made.ndim != len(shape) or any(
         isinstance(n, int) and n != m for n, m in zip(shape, made.shape, strict=True)
     ):
         raise InputError(f"the array has shape {list(made.shape)}; the model takes {list(shape)}")
-    if not np.isfinite(made).all():
-        raise InputError("the array holds NaN or infinity; give finite numbers")
-    whole = np.dtype(settings["dtype"]).kind in "ui"
-    if whole and not np.equal(np.mod(made, 1), 0).all():
-        raise InputError("the array holds fractions; the model takes whole numbers")
+    if made.dtype.kind == "b" and np.dtype(settings["dtype"]).kind != "b":
+        made = made.astype(np.uint8)  # true and false as 1 and 0
+    cast = narrowed(made, settings["dtype"], "the array")
     low, high = settings.get("low"), settings.get("high")
     if made.size and ((low is not None and made.min() < low) or (high is not None and made.max() > high)):
         raise InputError(f"the array's values lie in [{made.min()}, {made.max()}]; allowed: [{low}, {high}]")
-    return made.astype(settings["dtype"])
+    return cast
 
 
 def number(item: Any, settings: Mapping[str, Any]) -> np.ndarray:
     """One number between ``low`` and ``high``, of ``dtype``, as an array without axes."""
     whole = np.dtype(settings["dtype"]).kind in "ui"
-    good = isinstance(item, int | float) and not isinstance(item, bool) and math.isfinite(item)
-    if not good or (whole and item != int(item)) or not settings["low"] <= item <= settings["high"]:
+    good = isinstance(item, int | float) and not isinstance(item, bool)
+    if not good or not settings["low"] <= item <= settings["high"] or (whole and item != int(item)):
         wanted = "a whole number" if whole else "a number"
-        given = item if isinstance(item, int | float) else kind(item)
+        given = brief(item) if good else kind(item)
         name = settings.get("field") or settings["input"]
         raise InputError(f"{name} takes {wanted} from {settings['low']} to {settings['high']}, not {given}")
     return np.asarray(item, dtype=settings["dtype"])
 
 
-def kind(item: Any) -> str:
-    """What a JSON reader calls it."""
-    names = {
-        dict: "an object",
-        list: "a list",
-        str: "text",
-        bool: "true/false",
-        type(None): "null",
-        bytes: "bytes",
-    }
-    return names.get(type(item), "a number" if isinstance(item, int | float) else type(item).__name__)
+def bounds(
+    operations: Sequence[Mapping[str, Any]], name: str
+) -> tuple[int | float | None, int | float | None]:
+    """The least and greatest value that the input ``name`` may hold, where its operation says so.
+
+    Tensors that come without preprocessing are held to it: a token beyond the vocabulary would reach past
+    the end of an embedding.
+    """
+    for settings in operations:
+        if settings.get("input") == name and settings["operation"] == "tokens":
+            marks = [settings.get("padding"), settings.get("unknown")]
+            marks += [*settings.get("before", []), *settings.get("after", [])]
+            return 0, max(len(settings["vocabulary"]) - 1, *(mark or 0 for mark in marks))
+        if settings.get("input") == name:
+            return settings.get("low"), settings.get("high")
+    return None, None
 
 
 OPERATIONS: dict[str, Callable[[Any, Mapping[str, Any]], np.ndarray]] = {

@@ -1,15 +1,13 @@
-"""What a server refuses before it works on it: size, shape, type and depth of requests."""
+"""What a server refuses before it works on it: size, slowness, depth and numbers of requests."""
 
+import json
 import math
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from fathom.task import Arrays, Port
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Refused(Exception):
@@ -26,18 +24,20 @@ class Limits:
 
     body: int = 16 * 2**20  # bytes of a request
     body_seconds: float = 10.0  # time a client may take to send it
+    idle_seconds: float = 10.0  # time a connection may stand without a whole request head
+    connections: int = 900  # open at once, below the usual 1,024 open files; the next is closed
     waiting: int = 256  # requests inside at once; the next gets 503
     batch: int = 64  # items run together
     items: int = 256  # items of one request
-    elements: int = 20_000_000  # numbers of one tensor
+    elements: int = 20_000_000  # numbers that go into the network together
     depth: int = 16  # nesting of JSON
     seconds: float = 30.0  # time one request may take, all in all
 
 
-async def read_body(receive: Receive, limits: Limits, declared: str | None) -> bytes:
-    """The body, counted while it streams in; a declared size is not believed, but refused early when large."""
-    if declared is not None:
-        if not declared.isdigit():
+async def read_body(receive: Callable[[], Awaitable[dict[str, Any]]], limits: Limits, declared: str) -> bytes:
+    """The body, counted while it streams in; a declared size is refused early when large, never believed."""
+    if declared:
+        if not re.fullmatch("[0-9]{1,18}", declared):
             raise Refused(400, "Content-Length is not a number")
         if int(declared) > limits.body:
             raise Refused(413, f"the body has {int(declared):,} bytes; at most {limits.body:,} are taken")
@@ -47,34 +47,38 @@ async def read_body(receive: Receive, limits: Limits, declared: str | None) -> b
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Refused(499, "the client went away")
-        size += len(message.get("body", b""))
+        part = message.get("body", b"")
+        size += len(part)
         if size > limits.body:
             raise Refused(413, f"the body is larger than {limits.body:,} bytes")
-        parts.append(message.get("body", b""))
+        parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
 
 
-def parse_json(body: bytes, limits: Limits) -> Any:
-    """JSON without NaN, of bounded depth. The depth is checked on the text, before the parser recurses."""
-    import json
+QUOTED = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # possessive: never looks back
+EXTREME = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{300}")  # only such a number can be beyond all floats
 
-    depth = deepest = 0
-    quoted = escaped = False
-    for sign in body:  # bytes: no decoding is needed to see brackets and quotes
-        if quoted:
-            escaped, quoted = (not escaped and sign == 0x5C), (escaped or sign != 0x22)
-        elif sign == 0x22:
-            quoted = True
-        elif sign in (0x5B, 0x7B):
-            depth += 1
-            deepest = max(deepest, depth)
-            if deepest > limits.depth:
-                raise Refused(400, f"the JSON is nested deeper than {limits.depth} levels")
-        elif sign in (0x5D, 0x7D):
-            depth -= 1
+
+def parse_json(body: bytes, limits: Limits) -> Any:
+    """JSON in UTF-8 without NaN and infinity, of bounded depth.
+
+    The depth is counted on the text before the parser, which recurses, sees it; a number such as 1e400,
+    which the parser would read as infinity, is looked for there as well.
+    """
+    bare = QUOTED.sub(b"", body)
+    signs = np.frombuffer(bare, dtype=np.uint8)
+    opened = np.isin(signs, (0x5B, 0x7B)).astype(np.int32)  # [ and {
+    closed = np.isin(signs, (0x5D, 0x7D)).astype(np.int32)  # ] and }
+    if len(signs) and np.cumsum(opened - closed).max() > limits.depth:
+        raise Refused(400, f"the JSON is nested deeper than {limits.depth} levels")
+    finite: dict[str, Any] = {}
+    if EXTREME.search(bare):
+        finite = {"parse_float": _finite, "parse_int": _moderate}
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, **finite)
+    except UnicodeDecodeError:
+        raise Refused(400, "the body is not UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise Refused(400, f"the body is no JSON: {error}") from None
 
@@ -83,42 +87,13 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not allowed; numbers are finite")
 
 
-def check_tensor(port: Port, datatype: Any, shape: Any, data: Any, limits: Limits) -> np.ndarray:
-    """One tensor of an Open Inference Protocol request as the array its port takes."""
-    if datatype != DATATYPES[port.dtype]:
-        raise Refused(400, f"input {port.name!r} has datatype {datatype!r}; it takes {DATATYPES[port.dtype]}")
-    whole = isinstance(shape, list) and all(
-        isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in shape
-    )
-    if not whole or len(shape) != len(port.shape):
-        raise Refused(400, f"input {port.name!r} has shape {shape!r}; it takes {list(port.shape)}")
-    if any(isinstance(want, int) and want != have for want, have in zip(port.shape, shape, strict=True)):
-        raise Refused(400, f"input {port.name!r} has shape {shape}; it takes {list(port.shape)}")
-    count = math.prod(shape)
-    if count > limits.elements:
-        raise Refused(
-            413, f"input {port.name!r} has {count:,} numbers; at most {limits.elements:,} are taken"
-        )
-    try:
-        array = np.asarray(data)
-    except ValueError:
-        raise Refused(400, f"input {port.name!r}: rows of data are not equally long") from None
-    if array.dtype.kind not in "uif" or array.size != count:
-        raise Refused(400, f"input {port.name!r}: data holds {array.size} values, the shape {count} numbers")
-    if not np.isfinite(array).all():
-        raise Refused(400, f"input {port.name!r} holds NaN or infinity")
-    kind = np.dtype(port.dtype)
-    if kind.kind in "ui":
-        bounds = np.iinfo(kind)
-        if count and (np.mod(array, 1).any() or array.min() < bounds.min or array.max() > bounds.max):
-            raise Refused(400, f"input {port.name!r} takes whole numbers from {bounds.min} to {bounds.max}")
-    return array.astype(kind).reshape(shape)
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is too large for a number")
+    return number
 
 
-DATATYPES = {
-    "uint8": "UINT8", "int32": "INT32", "int64": "INT64", "float32": "FP32", "float64": "FP64", "bool": "BOOL",
-}  # fmt: skip
-
-
-def rows(arrays: Arrays) -> int:
-    return len(next(iter(arrays.values())))
+def _moderate(text: str) -> int:
+    _finite(text)
+    return int(text)

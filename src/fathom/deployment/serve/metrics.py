@@ -11,13 +11,13 @@ SIZES = (1, 2, 4, 8, 16, 32, 64)
 class Histogram:
     """Counts of observations up to each bound."""
 
-    def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
+    def __init__(self, name: str, text: str, bounds: Sequence[int | float]) -> None:
         self.name, self.text, self.bounds = name, text, tuple(bounds)
         self.counts = [0] * (len(self.bounds) + 1)
         self.total = 0.0
         self.lock = threading.Lock()
 
-    def observe(self, value: float) -> None:
+    def observe(self, value: int | float) -> None:
         with self.lock:
             self.counts[bisect.bisect_left(self.bounds, value)] += 1
             self.total += value
@@ -61,10 +61,13 @@ class Metrics:
         for (route, status), count in sorted(self.requests.items()):
             lines.append(f'fathom_requests_total{{route="{escape(route)}",status="{status}"}} {count}')
         lines += [
+            "# HELP fathom_requests_rejected_total Requests turned away because the server was full.",
             "# TYPE fathom_requests_rejected_total counter",
             f"fathom_requests_rejected_total {self.rejected}",
+            "# HELP fathom_requests_inside Requests that are being answered.",
+            "# TYPE fathom_requests_inside gauge",
+            f"fathom_requests_inside {self.inside}",
         ]
-        lines += ["# TYPE fathom_requests_inside gauge", f"fathom_requests_inside {self.inside}"]
         for histogram in (self.queue_seconds, self.network_seconds, self.total_seconds, self.batch_size):
             lines += histogram.lines()
         return "\n".join(lines) + "\n"
