@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]  # boxes (k, 4), labels (k,), scores (k,), best first
 FAINT = 0.05  # the lowest score that counts for the precision-recall curve
 MOST = 100  # boxes of one picture
+CONSIDERED = 1000  # scores that are looked at: every pair of their boxes is compared
 CLOSE = 0.5  # overlap with a true box from which on a box is right
 ROWS = 8  # pictures that are scored at once
 SHOWN = 6  # pictures in the report
@@ -168,6 +169,8 @@ class Detection:
         """At most ``MOST`` boxes of one picture that score ``threshold`` or more, without doubles."""
         scores = np.round(scores, 4)  # equal cells stay equal, whatever the last bits of a backend
         cell, label = np.nonzero(scores >= threshold)
+        best = np.argsort(-scores[cell, label], kind="stable")[:CONSIDERED]
+        cell, label = cell[best], label[best]
         kept: list[np.ndarray] = []
         for k in np.unique(label):
             own = np.flatnonzero(label == k)

@@ -98,6 +98,16 @@ def test_size_on_cora() -> None:
     assert sum(p.numel() for p in model.parameters()) == 23_063
 
 
+def test_dropout_keeps_the_mean_and_is_off_when_evaluated() -> None:
+    dropped = gcn.drop(torch.ones(200, 100), 0.25)
+    assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    features, edges = graph()
+    model = gcn.Config(features=6, hidden=5, classes=3, dropout=0.5).build()
+    assert not torch.equal(model(features, edges), model(features, edges))
+    torch.testing.assert_close(model.eval()(features, edges), model(features, edges))
+
+
 def test_loss_sees_labelled_nodes_only_and_penalises_the_first_weights() -> None:
     features, edges = graph()
     label = torch.tensor([0, 1, 2] + [IGNORE] * 6)
