@@ -71,7 +71,8 @@ def look_at_folder(path: Path) -> Findings:
         if file.is_file() and split and file.suffix.lower() in TABLES:
             tables.setdefault(split, file)
     if "train" in tables:
-        return look_at_tables(path, tables)
+        order = ("train", "valid", "test")
+        return look_at_tables(path, {split: tables[split] for split in order if split in tables})
     if text.files(path):
         return look_at_text(path)
     for file in inside:

@@ -237,7 +237,9 @@ def remembered() -> dict[str, list[Any]]:
         found = json.loads((cache_folder() / "verified.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {path: stamp for path, stamp in found.items() if isinstance(stamp, list)}
 
 
 def remember_also(new: dict[str, list[Any]]) -> None:

@@ -78,7 +78,7 @@ def split_folders(path: Path) -> dict[str, Path]:
                 " join them"
             )
         splits[name] = folder
-    return splits
+    return {name: splits[name] for name in ("train", "valid", "test") if name in splits}
 
 
 def glance(path: Path) -> tuple[str, ...] | None:

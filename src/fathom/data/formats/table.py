@@ -283,6 +283,8 @@ def understood(name: str, cells: Sequence[Any], comma: bool) -> tuple[str, str]:
         return ("identifier" if unique and whole and IDENTIFIER.fullmatch(name) else "numeric"), style
     if all(DATE.fullmatch(w) for w in words):
         return "date", "plain"
+    if sum(map(is_number, known)) >= 0.9 * len(known):
+        return "category", "plain"  # numbers with a slip or a remark among them: neither text nor names
     length = sum(len(w.split()) for w in words) / len(words)
     if length >= 4:
         return "text", "plain"
