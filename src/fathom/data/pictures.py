@@ -90,7 +90,8 @@ def readable(found: ImageFolder, skip_bad: bool) -> tuple[dict[Path, tuple[int, 
     if bad and not skip_bad:
         raise InputError(f"{bad[0]} ({len(bad)} of {len(looks)} in all); leave such out with --skip-bad")
     good = {p: seen for p, seen in zip(found.paths, looks, strict=True) if not isinstance(seen, str)}
-    if len({found.labels[found.paths.index(p)] for p in good}) < 2:
+    label_of = dict(zip(found.paths, found.labels, strict=True))
+    if len({label_of[p] for p in good}) < 2:
         raise InputError(f"{found.root}: fewer than two classes have pictures that can be read")
     return good, bad
 
