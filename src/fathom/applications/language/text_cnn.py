@@ -33,7 +33,6 @@ CARD = Card(
     paper="https://arxiv.org/abs/1408.5882",
     year=2014,
     summary="Sorts sentences by the strongest short phrases in them, found by convolutions over words.",
-    rows=("NL04",),
     differs=(
         "Word vectors are learned from scratch (the paper's CNN-rand), 64 wide instead of 300.",
         "Phrases of 1, 2 and 3 words with 64 filters each, not 3, 4 and 5 with 100: better on validation.",

@@ -36,7 +36,7 @@ CARD = Card(
     paper="https://arxiv.org/abs/2106.11959",
     year=2021,
     summary="Predicts a column of a table from the others with small dense networks that vote.",
-    rows=("TA01", "TA02", "TA03", "TA04"),
+    rows=("TA01", "TA02", "TA04"),
     differs=(
         "Members share nothing: TabM's members share most weights, which pays for wide networks only.",
         "Clipping is fixed at 3 deviations, as in RealMLP; its learned scales and activations are left out.",
