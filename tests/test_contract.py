@@ -145,6 +145,7 @@ def test_overfits_one_batch(name: str) -> None:
     assert min(losses[-5:]) < 0.1 * losses[0]
 
 
+@pytest.mark.slow
 @EVERY
 def test_exports_with_a_free_batch_and_matches(name: str, tmp_path: Path) -> None:
     if exempt(name, "exports"):

@@ -1,5 +1,5 @@
 """``python -m fathom`` is the command ``fathom``."""
 
-from fathom.cli import entry
+from fathom.cli.command import entry
 
 entry()

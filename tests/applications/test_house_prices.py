@@ -174,6 +174,7 @@ def test_codes_are_categories(houses: dict[str, list[Any]]) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_cross_validation_compares_on_the_same_rows(
     houses: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +193,7 @@ def test_cross_validation_compares_on_the_same_rows(
     assert found == recipe.check_house_prices(0)
 
 
+@pytest.mark.slow
 def test_the_real_sales() -> None:
     """Read from the data set: five homes are left out, identifiers and the price are no columns."""
     try:

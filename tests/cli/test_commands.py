@@ -91,6 +91,7 @@ def test_bad_usage_is_refused_with_a_reason(
     assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir())
 
 
+@pytest.mark.slow
 def test_json_ends_with_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "tests.cli.tiny_recipe:recipe", "--out", str(tmp_path / "a"), "--json"]) == 0
     out = capfd.readouterr().out
@@ -103,6 +104,7 @@ def test_json_ends_with_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[st
         assert (tmp_path / "a" / made).is_file(), made
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_run_makes_what_is_missing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,6 +156,7 @@ def test_list_runs_and_prune(run: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert not (run / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_export_again_and_import(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
     from safetensors.torch import load_file
@@ -187,6 +190,7 @@ def test_import_runs_no_code(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert not canary.exists() and not (tmp_path / "evil.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_new_system_and_task_pass_their_tests_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

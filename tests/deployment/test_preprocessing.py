@@ -404,8 +404,10 @@ def test_numbers() -> None:
 def test_fields_and_operations() -> None:
     with pytest.raises(InputError, match="field 'text' is missing; the item has: 'txt'"):
         apply([{**TEXT, "field": "text"}], {"txt": "a"})
-    with pytest.raises(InputError, match="a JSON object with a field 'text', not text"):
-        apply([{**TEXT, "field": "text"}], "a")
+    bare, named = apply([{**TEXT, "field": "text"}], "a"), apply([{**TEXT, "field": "text"}], {"text": "a"})
+    assert {n: v.tolist() for n, v in bare.items()} == {n: v.tolist() for n, v in named.items()}
+    with pytest.raises(InputError, match="a JSON object with a field 'text', not a list"):
+        apply([{**TEXT, "field": "text"}], ["a"])
     with pytest.raises(InputError, match="no operation 'exec'"):
         apply([{"operation": "exec", "input": "x"}], "a")
     many = {f"key {i}" * 20: 1 for i in range(1000)}

@@ -161,6 +161,7 @@ def test_together_and_alone_sources_get_the_same_text(trained: tuple[Any, Any, A
     assert [answer["text"] for answer in together][:2] == ["3210", "3"]
 
 
+@pytest.mark.slow
 def test_torch_and_onnx_write_the_same_text(trained: tuple[Any, Any, Any], tmp_path: Path) -> None:
     experiment, _, model = trained
     task = experiment.task

@@ -195,6 +195,7 @@ def strike(scene: Scene, at: int, action: str, *, stays: bool = False) -> tuple[
     return system, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["kill", "half kill"])
 def test_killed_at_any_call_the_previous_or_the_new_one_loads(
     scene: Scene, tmp_path: Path, in_child: InChild, action: str

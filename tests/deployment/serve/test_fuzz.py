@@ -177,6 +177,7 @@ def paths_of(served: Any) -> tuple[str, str]:
     return "/predict", f"/v2/models/{served.name}/infer"
 
 
+@pytest.mark.slow
 def test_malformed_requests_never_break_the_server(client: Any, lenet: Any, scraped: Any) -> None:
     predict, infer = paths_of(lenet)
     items = [json_body(example) for example in (*lenet.task.examples(), {"items": [[[1, 2], [3, 4]]]})]

@@ -24,6 +24,8 @@ from fathom.deployment.serve.limits import Limits
 from fathom.deployment.serve.server import build, open_socket
 from fathom.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 ITEM = json.dumps([[0] * 16] * 16).encode()
 JSON = {"Content-Type": "application/json"}
 
