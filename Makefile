@@ -1,6 +1,8 @@
 # Two commands need no set-up: `make demo` and `make test`. Everything else is for people who work on Fathom.
 
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3 || command -v python)
+# The first that answers and is new enough: a version manager's shim may be there without its Python.
+PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p; done))
 BIN := .venv/bin
 FATHOM := $(BIN)/fathom
 export PYTHONUTF8 := 1
