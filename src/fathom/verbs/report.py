@@ -85,8 +85,8 @@ def baseline_section(session: "Session", record: dict[str, Any]) -> list[Any]:
         n.removeprefix("valid/"): v for n, v in record["result"]["metrics"].items() if n.startswith("valid/")
     }
     names = [n for n in ours if any(n in b for b in baselines.values())]
-    rows = [[label, *(f"{b[n]:.4f}" if n in b else "-" for n in names)] for label, b in baselines.items()]
-    rows.append(["this model", *(f"{ours[n]:.4f}" for n in names)])
+    rows = [[label, *(b.get(n, "-") for n in names)] for label, b in baselines.items()]
+    rows.append(["this model", *(ours[n] for n in names)])
     return [Section("Beside simple methods", [Table(("method", *names), rows, "On the same held-out rows.")])]
 
 
