@@ -73,17 +73,16 @@ class Config:
 
 
 class Picture(nn.Module):
-    """The tower for pictures: two convolutions with pooling, then a dense layer over all that is left."""
+    """The tower for pictures: two convolutions that halve the sides, a dense layer over all that is left."""
 
     def __init__(self, cfg: Config) -> None:
         super().__init__()
-        self.first = nn.Conv2d(cfg.channels, cfg.width, kernel_size=3, padding=1)
-        self.second = nn.Conv2d(cfg.width, 2 * cfg.width, kernel_size=3, padding=1)
+        self.first = nn.Conv2d(cfg.channels, cfg.width, kernel_size=3, stride=2, padding=1)
+        self.second = nn.Conv2d(cfg.width, 2 * cfg.width, kernel_size=3, stride=2, padding=1)
         self.out = nn.Linear(2 * cfg.width * (cfg.size // 4) ** 2, cfg.shared)
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        x = F.max_pool2d(F.relu(self.first(image)), 2)
-        x = F.max_pool2d(F.relu(self.second(x)), 2)
+        x = F.relu(self.second(F.relu(self.first(image))))
         return F.normalize(self.out(x.flatten(1)), dim=-1)
 
 
