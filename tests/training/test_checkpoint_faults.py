@@ -152,10 +152,10 @@ class Scene:
             assert (reader.facts["value"] if reader else -1) == value
             if loaded:
                 assert digest(loaded.tensors) == digest(state(value))
-            assert {path.name for path in self.root.glob("*.corrupt*")} <= {"step-00000250.corrupt"}
             assert save(folder, 900, 900) is not None
             again = folder.load()
             assert again is not None and again.facts["value"] == 900
+            assert {path.name for path in self.root.glob("*.corrupt*")} <= {"step-00000250.corrupt"}
         return value
 
 
@@ -250,6 +250,17 @@ def test_a_disk_that_fails_from_some_call_on_loses_nothing(scene: Scene, tmp_pat
         with using(Faulty()):
             values.append(copy.found())
     assert set(values) == {scene.before, scene.value} and values == sorted(values)
+
+
+def test_a_step_that_cannot_be_replaced_is_there_again_at_once(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "scene", "again")
+    calls = enumerate_calls(scene, tmp_path / "whole")
+    names = [(call, Path(path).name) for call, path in calls]
+    at = names.index(("rename", "step-00000100"))
+    assert names[at - 1] == ("rename", "step-00000100.old")
+    _, result = strike(scene, at, "broken")
+    assert isinstance(result, RunError)
+    assert [path.name for path in scene.root.glob("step-*")] == ["step-00000100"]
 
 
 # ---- order ------------------------------------------------------------------------------------------------
