@@ -1,5 +1,6 @@
 """The learner that most systems use: one model, one objective, one optimizer."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,7 +84,7 @@ class GradientLearner:
         loss, metrics = self.gradients(batch)
         self.arithmetic.unscale(self.optimizer)
         norm = self.clip()
-        if self.arithmetic.scaler is None and not (loss.isfinite() & norm.isfinite()):
+        if self.arithmetic.scaler is None and not math.isfinite(float(loss + norm)):
             raise NonFinite(step, batch)  # before the optimizer spoils the weights
         self.arithmetic.step(self.optimizer)
         if self.scheduler is not None:
