@@ -43,7 +43,7 @@ CARD = Card(
     rows=("RL06",),
     differs=(
         "A small dense network on four numbers: the paper reads Atari screens with convolutions.",
-        "Adam in place of RMSProp, and the gradient's length is clipped at 10, as is usual today.",
+        "Adam in place of RMSProp, its rate falling in a line, and gradients no longer than 10: usual today.",
         "Updates follow each episode, a fixed number for each transition: the paper updates while it plays.",
     ),
     oracle="stable-baselines3's DQN: same weights and memories, weights after updates equal to 1e-5",
@@ -109,7 +109,7 @@ class QNetwork(nn.Module):
         """The greedy policy as it stands, for one observation at a time.
 
         NumPy, because a call into torch costs more than these few products: 10 us against 15 to 28
-        (2026-07, one core). On the CPU the weights are shared, not copied.
+        (2026-11, one core). On the CPU the weights are shared, not copied.
         """
         weights = [(s.weight.detach().cpu().numpy(), s.bias.detach().cpu().numpy()) for s in self.dense()]
         hidden, (matrix, offset) = weights[:-1], weights[-1]
