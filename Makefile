@@ -5,6 +5,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p; done))
 BIN := .venv/bin
 FATHOM := $(BIN)/fathom
+NO_PYTHON = Fathom needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.12 demo
 export PYTHONUTF8 := 1
 
 .PHONY: demo test check gpu lint clean
@@ -28,10 +29,10 @@ gpu: .venv/dev
 
 # A stamp for each set of extras; pyproject.toml decides when it is old.
 .venv/demo: pyproject.toml constraints.txt
-	@$(PYTHON) tools/install.py demo
+	@$(or $(PYTHON),$(error $(NO_PYTHON))) tools/install.py demo
 
 .venv/dev: pyproject.toml constraints.txt
-	@$(PYTHON) tools/install.py dev
+	@$(or $(PYTHON),$(error $(NO_PYTHON))) tools/install.py dev
 
 clean:
 	rm -rf .venv build dist src/*.egg-info .ruff_cache .hypothesis

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +36,9 @@ def main() -> int:
     try:
         twin = final(train(scratch / "twin"))
         killed_at = kill_midway(scratch / "killed")
+        if killed_at is None:
+            print("   the run ended before it could be killed: nothing is shown; try again")
+            return 1
         resumed = final([*FATHOM, "train", "--resume", str(scratch / "killed"), "--no-export", "--json"])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -81,18 +83,17 @@ def final(command: list[str]) -> str:
     return json.loads(done.stdout.splitlines()[-1])["digest"]
 
 
-def kill_midway(folder: Path) -> int:
-    """Start the run, wait for its second checkpoint, and kill it without warning."""
+def kill_midway(folder: Path) -> int | None:
+    """Start the run, kill it without warning after a checkpoint; at which step, or None: it was too fast."""
     process = subprocess.Popen(train(folder), cwd=ROOT, stdout=subprocess.DEVNULL)
-    steps: list[int] = []
     while process.poll() is None:
         steps = sorted(int(p.name[5:]) for p in (folder / "checkpoints").glob("step-????????"))
-        if len(steps) >= 2:
-            os.kill(process.pid, signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
-            break
+        if steps:
+            process.kill()
+            process.wait()
+            return steps[-1] if steps[-1] < STEPS else None
         time.sleep(0.02)
-    process.wait()
-    return steps[-1] if steps else 0
+    return None
 
 
 def fathom_command() -> str:

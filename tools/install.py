@@ -6,6 +6,7 @@ choose the build that fits the machine (UV_TORCH_BACKEND=auto), with the plain i
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -25,9 +26,8 @@ def main() -> int:
             " Try: make PYTHON=python3.12 demo"
         )
         return 2
-    if not PYTHON.exists():
-        print("making .venv", flush=True)
-        venv.create(HOME, with_pip=True)
+    if not PYTHON.exists() and not make_home():
+        return 1
     what = ["-c", "constraints.txt", "-e", f".[{extra}]"]
     print(f"installing fathom-dl[{extra}] into .venv", flush=True)
     if not any(attempt(command, more) for command, more in ways(what)):
@@ -37,6 +37,21 @@ def main() -> int:
     return 0
 
 
+def make_home() -> bool:
+    """``.venv`` with pip in it. Debian keeps the part that puts pip there in a package of its own."""
+    print("making .venv", flush=True)
+    try:
+        venv.create(HOME, with_pip=True, symlinks=os.name != "nt")
+        return True
+    except subprocess.CalledProcessError:
+        shutil.rmtree(HOME, ignore_errors=True)
+    uv = shutil.which("uv")
+    if uv and attempt([uv, "venv", "-q", "--seed", "--python", sys.executable, str(HOME)], {}):
+        return True
+    print("this Python cannot make environments; on Debian and Ubuntu: apt install python3-venv")
+    return False
+
+
 def ways(what: list[str]) -> list[tuple[list[str], dict[str, str]]]:
     """Commands to try in turn, each with the environment it needs."""
     found: list[tuple[list[str], dict[str, str]]] = []
@@ -44,10 +59,10 @@ def ways(what: list[str]) -> list[tuple[list[str], dict[str, str]]]:
     if has_uv:
         uv = [str(PYTHON), "-m", "uv", "pip", "install", "-q", "--python", str(PYTHON), *what]
         links = os.environ.get("UV_FIND_LINKS", os.environ.get("PIP_FIND_LINKS", ""))
-        if links and Path(links).is_dir():
-            found.append((uv, {"UV_FIND_LINKS": links}))
-        else:
-            found += [(uv, {"UV_TORCH_BACKEND": "auto"}), (uv, {})]
+        offered = {"UV_FIND_LINKS": links} if links else {}
+        if not (links and any(Path(links).glob("torch-*.whl"))):
+            found.append((uv, {**offered, "UV_TORCH_BACKEND": "auto"}))
+        found.append((uv, offered))
     found.append(([str(PYTHON), "-m", "pip", "install", "-q", *what], {}))
     return found
 

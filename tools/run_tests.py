@@ -22,7 +22,7 @@ def main() -> int:
     for name, options in lanes:
         print(f"== {name}", flush=True)
         code = subprocess.run([*PYTEST, *options], cwd=ROOT, env=quiet, check=False).returncode
-        if code not in (0, 5):  # 5: nothing collected
+        if code:  # an empty lane, too, proves nothing
             failed.append(name)
     print("failed: " + ", ".join(failed) if failed else "all lanes passed")
     return 1 if failed else 0

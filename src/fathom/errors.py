@@ -2,6 +2,17 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
+
+CODE = (
+    ".pt",
+    ".pth",
+    ".pkl",
+    ".pickle",
+    ".ckpt",
+    ".bin",
+    ".joblib",
+)  # files that run code when they are read
 
 
 class InputError(ValueError):
@@ -27,3 +38,12 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:
     near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"known: {', '.join(names)}"
     return InputError(f"there is no {kind} {given!r}; {hint}")
+
+
+def refuse_code(place: str | Path | None) -> None:
+    """Raise ``InputError`` for a pickle or a file of torch.save, with the way its tensors come in."""
+    if place is not None and Path(place).suffix.lower() in CODE:
+        raise InputError(
+            f"{place} can hold code, so it is not opened here; bring its tensors in with:"
+            f" fathom import {place}"
+        )

@@ -19,6 +19,12 @@ def override(tree: Any, path: str, text: str) -> Any:
 
 def _override(tree: Any, path: str, text: str, whole: str) -> Any:
     name, _, rest = path.partition(".")
+    if isinstance(tree, tuple):  # augment.0.pad
+        place = int(name)
+        if not rest:
+            raise InputError(f"--set {whole}={text}: {type(tree[place]).__name__} has no value of its own")
+        changed = _override(tree[place], rest, text, whole)
+        return (*tree[:place], changed, *tree[place + 1 :])
     old = getattr(tree, name)
     new = _override(old, rest, text, whole) if rest else _parse(text, hint(tree, name), old, whole)
     try:

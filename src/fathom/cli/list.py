@@ -1,8 +1,12 @@
 """``fathom list``: systems, recipes, or the runs in this folder."""
 
 import argparse
+import contextlib
 import json
+import sys
 from pathlib import Path
+
+from fathom.errors import InputError
 
 HELP = "systems and recipes of the catalogue, or the runs here"
 
@@ -20,6 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.runs is not None:
         return list_runs(Path(args.runs), args.prune, args.json)
+    if args.prune:
+        raise InputError("--prune deletes checkpoints of runs; write: fathom list --runs --prune")
     from fathom import catalog
 
     recipes: dict[str, list[str]] = {}
@@ -49,14 +55,21 @@ def list_runs(root: Path, prune: bool, as_json: bool) -> int:
 
     from fathom.training.run import every_run
 
-    for found in every_run(root):
-        record = found.record
+    runs = every_run(root)
+    if not runs:
+        print(f"there are no runs in {root}", file=sys.stderr)
+    for found in runs:
+        try:
+            record = found.record
+        except InputError as error:  # one that is damaged does not hide the others
+            print(f"left out: {error}", file=sys.stderr)
+            continue
         finished = record["state"] == "finished"
         if prune and finished and found.checkpoints.is_dir():
             shutil.rmtree(found.checkpoints)
         metrics = found.metrics
         name = next((n for n in metrics if n.startswith("test/")), next(iter(metrics), None))
-        size = sum(f.stat().st_size for f in found.folder.rglob("*") if f.is_file())
+        size = size_of(found.folder)
         row = {
             "run": str(found.folder), "recipe": record["name"], "started": record["started"],
             "metric": name, "value": metrics.get(name) if name else None, "bytes": size,
@@ -66,5 +79,15 @@ def list_runs(root: Path, prune: bool, as_json: bool) -> int:
             print(json.dumps(row))
         else:
             value = f"{name} {metrics[name]:.4f}" if name else "-"
-            print(f"{row['run']:<48} {value:<24} {size / 2**20:8.1f} MiB  {row['state']}")
+            what = f"{row['run']:<48} {record['name']:<18} {record['started'][:16]}"
+            print(f"{what} {value:<24} {size / 2**20:8.1f} MiB  {row['state']}")
     return 0
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files; a run that is going on may remove some meanwhile."""
+    total = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from fathom.errors import InputError
+from fathom.errors import InputError, refuse_code
 
 HELP = "answers of a trained model for files, folders, tables or text"
 
@@ -25,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
     from fathom.verbs import predict as verb
 
     find(Path(args.run))  # what cannot be a model is said before anything is read
+    for place in args.inputs:
+        refuse_code(place)
     items = [pair for place in args.inputs for pair in verb.items_of(Path(place))]
     items += [(f"text {i + 1}", text) for i, text in enumerate(args.text)]
     items += [(f"item {i + 1}", parse(text)) for i, text in enumerate(args.json_item)]

@@ -2,9 +2,10 @@
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fathom.training.loop import Event
+if TYPE_CHECKING:  # loop imports torch, and run.json is written before that
+    from fathom.training.loop import Event
 
 
 class Progress:
@@ -18,7 +19,7 @@ class Progress:
         self.bar: Any = None
         self.measured: dict[str, float] = {}
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: "Event") -> None:
         now = time.perf_counter()
         if self.started is None:
             self.started, self.first, self.shown_at = now, event.steps, now
@@ -42,7 +43,7 @@ class Progress:
         if last:
             self.close()
 
-    def _draw(self, event: Event, words: str) -> None:
+    def _draw(self, event: "Event", words: str) -> None:
         if self.bar is None:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

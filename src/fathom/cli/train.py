@@ -5,7 +5,7 @@ import json
 import sys
 
 from fathom.cli.command import pairs, running_options
-from fathom.errors import InputError
+from fathom.errors import InputError, refuse_code
 
 HELP = "train a recipe of the catalogue, or resume a run"
 
@@ -27,13 +27,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if bool(args.recipe) == bool(args.resume) and not (args.recipe and ":" in args.recipe):
         raise InputError("give a recipe to train or --resume RUN; fathom list shows the recipes")
-    if args.resume and (args.settings or args.out or args.seed is not None):
+    if args.resume and (args.settings or args.out or args.seed is not None or args.tensorboard):
         raise InputError(
-            "--resume goes on with the run as it is: --set, --out and --seed belong to a new run"
+            "--resume goes on with the run as it is: --set, --out, --seed and --tensorboard belong to a new"
+            " run"
         )
     from fathom.cli.progress import Progress
     from fathom.verbs import train as verb
 
+    for place in (args.recipe, args.resume):
+        refuse_code(place)
     if args.recipe and ":" not in args.recipe:
         verb.describe(args.recipe, [])  # an unknown name is refused before torch is imported
     show = Progress(quiet=args.json)
@@ -59,8 +62,11 @@ def run(args: argparse.Namespace) -> int:
 def announce(done: object, as_json: bool) -> None:
     """The last line of a run: JSON, or where everything is and what to type next."""
     from fathom.training.run import Run
+    from fathom.verbs.train import leads
 
     assert isinstance(done, Run)
+    if not leads():  # of several processes one speaks; its result may not be written yet
+        return
     result = done.result
     if as_json:
         line = {

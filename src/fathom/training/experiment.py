@@ -95,6 +95,8 @@ class Experiment:
                 raise ValueError(f"{name} is {value}; it must be 1 or more, or None")
         if self.patience and not self.evaluate_every:
             raise ValueError("patience counts evaluations: set evaluate_every too")
+        if self.keep == "best" and not self.evaluate_every:
+            raise ValueError("keep='best' compares evaluations: set evaluate_every too")
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}; it must be 0 or more")
 
@@ -135,5 +137,5 @@ class Experiment:
         data = self.data.load().reduced(rows)
         return replace(
             self, data=InMemory(data), steps=20, batch_size=min(self.batch_size, 32), evaluate_every=None,
-            patience=None, workers=0,
+            patience=None, keep="last", workers=0,
         )  # fmt: skip

@@ -85,13 +85,17 @@ def locate(model: nn.Module, step: Callable[[], Tensor], batch: Any) -> Origin |
     for i, column in enumerate(tree_leaves(batch)):
         if not finite(column):
             return Origin("", f"input {i}", "input", bad_rows(column, rows))
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+    for name, tensor in model.named_parameters():
         if not finite(tensor):
             return Origin(name.rpartition(".")[0], name, "weights", ())
     with following(model) as place, Watch(place, rows) as watch, torch.enable_grad():
         loss = step()
         watch.phase = "backward"
         loss.backward()
+    if watch.found is None:  # last: the failing step itself may have spoiled running statistics
+        for name, tensor in model.named_buffers():
+            if not finite(tensor):
+                return Origin(name.rpartition(".")[0], name, "weights", ())
     return watch.found
 
 

@@ -134,9 +134,11 @@ class GradientLearner:
         return {
             "scaler": scaler.state_dict() if scaler else None,
             "scheduler": scheduler.state_dict() if scheduler else None,
+            "rates": list(self.rates),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
+        self.rates = state.get("rates", self.rates)  # a live optimizer given again holds a scheduled rate
         if self.arithmetic.scaler and state["scaler"]:
             self.arithmetic.scaler.load_state_dict(state["scaler"])
         if self.scheduler and state["scheduler"]:

@@ -2,12 +2,12 @@
 
 Each is a plain callable on an ``Event``; those that keep something the next steps depend on have
 ``state`` and ``load_state`` and are saved with the checkpoint. They are called in the order in which
-``verbs.train`` lists them: measure, decide, log, save.
+``verbs.session`` lists them: measure, decide, log, save.
 """
 
 import math
+import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,34 +25,44 @@ from fathom.training.track import JsonLines, Tracker
 class Log:
     """Writes the scalars of every step. Tensors are read in bunches, so that a GPU is not waited for."""
 
-    def __init__(self, lines: JsonLines, guests: Tracker, every: int = 1, bunch: int = 50) -> None:
-        self.lines, self.guests, self.every, self.bunch = lines, guests, every, bunch
+    def __init__(self, lines: JsonLines, guests: Tracker, bunch: int = 50) -> None:
+        self.lines, self.guests, self.bunch = lines, guests, bunch
         self.waiting: list[tuple[int, dict[str, Any]]] = []
-        self.latest: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
-        if event.steps % self.every == 0 or event.stop:
-            self.waiting.append((event.steps, event.metrics))
-            if len(self.waiting) >= self.bunch:
-                self.flush()
+        self.waiting.append((event.steps, event.metrics))
+        if len(self.waiting) >= self.bunch:
+            self.flush()
 
     def flush(self) -> None:
         for step, metrics in self.waiting:
             row = {name: float(value) for name, value in metrics.items()}
             self.lines.scalars(step, row)
             self.guests.scalars(step, row)
-            self.latest |= row
         self.waiting.clear()
         self.lines.flush()
+
+    def close(self) -> None:
+        self.flush()
+        self.guests.finish()
+        self.lines.finish()
 
 
 class Evaluate:
     """Scores the model on the validation split every so often, and remembers the best score."""
 
     def __init__(
-        self, task: Task, split: Any, *, every: int, steps: int, patience: int | None = None
+        self,
+        task: Task,
+        split: Any,
+        *,
+        every: int,
+        steps: int,
+        patience: int | None = None,
+        parallel: Parallel | None = None,
     ) -> None:
         self.task, self.split, self.every, self.steps, self.patience = task, split, every, steps, patience
+        self.parallel = parallel or Parallel()
         self.best = float("-inf")
         self.waited = 0
         self.score: float | None = None  # of this very step, for the checkpoint
@@ -64,7 +74,7 @@ class Evaluate:
             return
         self.evaluation = self.task.evaluate(Boundary(self.task, event.learner.model), self.split)
         event.metrics |= {f"valid/{n}": v for n, v in self.evaluation.metrics.items()}
-        self.score = self.evaluation.score
+        self.score = self.parallel.lead(self.evaluation.score)  # batch statistics differ between processes
         if self.score > self.best:
             self.best, self.waited = self.score, 0
         else:
@@ -153,14 +163,12 @@ class Interrupt:
         if self.caught is not None:
             raise KeyboardInterrupt
         self.caught = number
-        print(
-            f"\n{signal.Signals(number).name}: saving after this step; once more ends at once",
-            file=sys.stderr,
-        )
+        told = f"\n{signal.Signals(number).name}: saving after this step; once more ends at once\n"
+        os.write(2, told.encode())  # print is not reentrant, and may be what the signal interrupted
 
     def __call__(self, event: Event) -> None:
         if self.parallel.world > 1 and event.steps % 5:  # asking the others costs a message
             return
         if self.parallel.agree(self.caught is not None):
             self.caught = self.caught or signal.SIGTERM
-            event.stop = "interrupted"
+            event.stop = event.stop or "interrupted"  # a run that early stopping ended has ended

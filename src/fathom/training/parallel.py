@@ -49,6 +49,12 @@ class Parallel:
         """Whether any process says yes: a signal may reach only one of them."""
         return bool(self.sum(torch.tensor(int(value), device=self.device))) if self.world > 1 else value
 
+    def lead(self, value: float) -> float:
+        """The leader's ``value``, for all: what ends a run must be the same number everywhere."""
+        if self.world == 1:
+            return value
+        return float(self.sum(torch.tensor(value if self.leads else 0.0, dtype=torch.float64)))
+
     def wait(self) -> None:
         if self.world > 1:
             dist.barrier()
@@ -67,6 +73,8 @@ def join(device: str = "auto") -> Parallel:
     """The place of this process: alone, or what ``torchrun`` says."""
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if chosen.type == "cuda":  # NCCL and the generator of a step use the current device
+        torch.cuda.set_device(chosen)
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
     return Parallel(rank, world, chosen)

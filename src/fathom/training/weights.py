@@ -1,5 +1,6 @@
 """Weights from elsewhere into a model: what was taken over, what is new, what was left. Nothing silently."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def load_weights(model: nn.Module, weights: Any, *, head: Sequence[str]) -> Load
     model.load_state_dict(copied, strict=False)
     report = LoadReport(tuple(copied), tuple(new), left)
     object.__setattr__(model, "load_report", report)
-    print(report)
+    print(report, file=sys.stderr)  # standard output belongs to answers
     return report
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fathom.deployment.artifact import open_artifact
-from fathom.errors import InputError
+from fathom.errors import InputError, refuse_code
 from fathom.task import Options
 
 
@@ -25,6 +25,7 @@ def evaluate(
     from fathom.verbs.finish import bootstrap
 
     place = Path(data)
+    refuse_code(place)
     if not place.exists():
         raise InputError(f"{place} does not exist; give a folder or file laid out as the training data was")
     artifact = open_artifact(Path(run), backend)

@@ -20,7 +20,7 @@ def export(run: str | Path) -> Path:
         if (folder / "model.onnx").is_file():
             return folder / "model.onnx"
         raise InputError(
-            f"{folder}: its module is not of the catalogue; export it where it is: run.export(module)"
+            f"{folder}: its module is not of the catalogue; give it again: fathom.resume(run_folder, module)"
         )
     task = artifact.restore(catalog.task(description["task"]["name"]), description["task"]["settings"])
     to_onnx(folder, task, artifact.load_model(folder, description))

@@ -35,7 +35,7 @@ def find_origin(session: "Session", learner: "GradientLearner", step: int, batch
     from fathom.training.randomness import seed_step
 
     def again() -> Any:
-        seed_step(session.experiment.seed, step)
+        seed_step(session.experiment.seed, step, learner.parallel.rank)
         with learner.arithmetic.autocast():
             loss, _ = learner.objective(learner.raw, batch)
         return loss
@@ -49,7 +49,8 @@ def pack(session: "Session", learner: "GradientLearner", step: int, batch: Any, 
     from safetensors.torch import save_file
     from torch.utils._pytree import tree_leaves
 
-    capsule = session.run.folder / f"capsule-step-{step}"
+    own = "" if learner.parallel.leads else f"-rank-{learner.parallel.rank}"
+    capsule = session.run.folder / f"capsule-step-{step}{own}"
     capsule.mkdir(exist_ok=True)
     columns = [c for c in tree_leaves(batch) if isinstance(c, torch.Tensor)]
     save_file(

@@ -4,12 +4,11 @@
 that was killed between training and report is completed by resuming it.
 """
 
-import resource
 import sys
 from typing import TYPE_CHECKING, Any
 
 from fathom import catalog
-from fathom.errors import MissingExtra
+from fathom.errors import InputError, MissingExtra
 from fathom.task import Boundary, Evaluation, task_name
 from fathom.training.run import now
 
@@ -40,12 +39,20 @@ def conclude(session: "Session", learner: Any, data: "Data", result: dict[str, A
         run.model, task=task, model=learner.model, system=system, digest=result["digest"], name=session.name,
         facts={"metrics": metrics, "run": run.folder.name},
     )  # fmt: skip
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     run.update(
-        result={"metrics": metrics, "intervals": intervals, "memory": memory, **result}, system=system,
-        task=task_name(task), trained=now(),
+        result={"metrics": metrics, "intervals": intervals, "memory": peak_memory(), **result},
+        system=system, task=task_name(task), trained=now(),
     )  # fmt: skip
     session.extra["model"] = learner.model
+
+
+def peak_memory() -> int | None:
+    """The most memory, in bytes, that this process held; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def bootstrap(evaluation: Evaluation) -> dict[str, list[float]]:
@@ -91,10 +98,28 @@ def finish(session: "Session") -> None:
 
 def export(session: "Session") -> None:
     """The ONNX file of the run's artifact."""
-    from fathom.deployment import artifact
     from fathom.deployment.export import export as to_onnx
 
     folder = session.run.model
-    model = session.extra.get("model") or artifact.load_model(folder, artifact.describe(folder))
-    equality = to_onnx(folder, session.experiment.task, model)
+    equality = to_onnx(folder, session.experiment.task, trained_model(session))
     session.say(f"model.onnx equals the trained model within {equality['largest']:.1e}")
+
+
+def trained_model(session: "Session") -> Any:
+    """The final model: of this sitting, else from the artifact; a module of one's own was given again."""
+    from safetensors.torch import load
+
+    from fathom.deployment import artifact
+
+    if "model" in session.extra:
+        return session.extra["model"]
+    folder = session.run.model
+    description = artifact.describe(folder)
+    if description["system"]:
+        return artifact.load_model(folder, description)
+    model = session.experiment.build()
+    try:
+        model.load_state_dict(load((folder / "weights.safetensors").read_bytes()))
+    except RuntimeError as error:
+        raise InputError(f"this module is not the one that {session.run.folder} trained: {error}") from error
+    return model.eval()

@@ -1,5 +1,6 @@
 """Fit: your own data, your own model or ours, a budget of time, and the same run folder as any recipe."""
 
+import copy
 import re
 import time as clock
 from collections.abc import Callable, Sequence
@@ -8,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fathom import catalog
-from fathom.errors import InputError
+from fathom.errors import InputError, refuse_code
 from fathom.task import Options, Sighting
-from fathom.training.run import Run, create
+from fathom.training.run import Run
 from fathom.verbs.session import Session, conduct
-from fathom.verbs.train import apply, clean_refusal, set_threads
+from fathom.verbs.train import apply, begin, clean_refusal, set_threads
 
 if TYPE_CHECKING:
     from fathom.data.split import Data
     from fathom.training.experiment import Experiment
 
-WARM, PROBED = 5, 15  # steps that are made and thrown away to measure a step: 20 in all
+WARM, PROBED = 5, 15  # steps that are made and undone to measure a step: 20 in all
 
 
 def fit(
@@ -63,7 +64,7 @@ def fit(
         assert budget is not None
         return steps_within(experiment, data, budget - (clock.monotonic() - began), device)
 
-    run = create(Path(out) if out else None, name, {"origin": origin, "extra": extra})
+    run = begin(out, name, {"origin": origin, "extra": extra})
     run.load_report = getattr(model, "load_report", None)
     session = Session(
         run=run, experiment=experiment, name=name, device=device, observers=observers, export=export,
@@ -153,11 +154,14 @@ def suit(model: Any, experiment: "Experiment", data: "Data") -> None:
     except Exception as error:
         raise InputError(f"the module does not take this data, a batch of shape {shapes}: {error}") from error
     for port, value in zip(experiment.task.outputs(), made, strict=True):
-        wanted = [n for n in port.shape if isinstance(n, int)]
-        if list(value.shape)[-len(wanted) :] != wanted:
+        wanted = tuple(len(prepared[0]) if n == "batch" else n for n in port.shape)
+        fits = len(wanted) == value.ndim and all(
+            isinstance(n, str) or n == m for n, m in zip(wanted, value.shape, strict=True)
+        )
+        if not fits:
             raise InputError(
-                f"the module gives {tuple(value.shape)} for a batch of 2; this data needs (2, {wanted[0]}):"
-                " give its last layer that many outputs"
+                f"the module gives {tuple(value.shape)} for a batch of {len(prepared[0])}; this data needs"
+                f" {wanted}: give its last layer that many outputs"
             )
 
 
@@ -182,10 +186,7 @@ def recognise(path: Path, options: Options) -> tuple[str, Sighting]:
 
 def existing(path: Path) -> Path:
     """``path``, if there is something; files that can hold code are refused with the way in."""
-    if path.suffix.lower() in (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib"):
-        raise InputError(
-            f"{path} is a model or pickle file, not data; bring its tensors in with: fathom import {path}"
-        )
+    refuse_code(path)
     if not path.exists():
         import difflib
 
@@ -209,17 +210,19 @@ def seconds(text: str | float) -> float:
 
 
 def steps_within(experiment: "Experiment", data: "Data", left: float, device: str) -> int:
-    """How many steps fit into ``left`` seconds, by measuring 20 of them on a learner that is thrown away.
+    """How many steps fit into ``left`` seconds, by measuring 20 of them, whose effect is undone.
 
     Time for evaluating, exporting and the report is set aside, from one evaluation that is measured.
     """
     from fathom.task import Boundary
     from fathom.training.loop import train as loop
     from fathom.training.parallel import join
+    from fathom.training.state import gather, scatter
 
     parallel = join(device)
     began = clock.monotonic()
     learner = experiment.learner(parallel)
+    untouched = copy.deepcopy(gather(learner, {"learner": learner}))  # a live module is trained itself
     stamps: list[float] = []
     source = experiment.source(data, parallel)
     loop(learner, source, steps=WARM + PROBED, observers=[lambda event: stamps.append(clock.monotonic())])
@@ -229,6 +232,7 @@ def steps_within(experiment: "Experiment", data: "Data", left: float, device: st
         if split is not None:
             experiment.task.evaluate(Boundary(experiment.task, learner.model), split)
     evaluation = clock.monotonic() - start
+    scatter(untouched, learner, {"learner": learner})
     every = experiment.evaluate_every
     per_step = step + (evaluation / every if every else 0.0)
     ending = 2 * evaluation + 6.0  # scoring, export with its check, report

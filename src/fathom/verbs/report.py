@@ -1,11 +1,12 @@
 """The report of a run: everything a person wants to see of it, on one page."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fathom import catalog
 from fathom.report.intervals import Interval
-from fathom.task import Evaluation
+from fathom.task import Boundary, Evaluation
 
 if TYPE_CHECKING:
     from fathom.verbs.session import Session
@@ -45,19 +46,23 @@ def write_report(session: "Session", notes: list[str] | None = None) -> Path:
 
 
 def evaluate_again(session: "Session", split: Any) -> Evaluation:
-    """Details for the sections, through the artifact, when a run is finished in a second sitting."""
-    from fathom.deployment.artifact import open_artifact
+    """Details for the sections, when a run is finished in a second sitting."""
+    from fathom.verbs.finish import trained_model
 
-    return session.experiment.task.evaluate(open_artifact(session.run.model).network, split)
+    task = session.experiment.task
+    return task.evaluate(Boundary(task, trained_model(session)), split)
 
 
 def repeat(origin: dict[str, Any]) -> str:
     """The command that makes this run again; empty where live objects were given."""
-    settings = "".join(f" --set {name}={value}" for name, value in origin["settings"])
-    if origin["kind"] == "fit":
-        target = f" --target {origin['target']}" if origin["target"] else ""
-        return f"fathom fit {origin['path']}{target}{settings}" if not origin["own_model"] else ""
-    return f"fathom train {origin['name']}{settings}" if "name" in origin else ""
+    words = [w for name, value in origin["settings"] for w in ("--set", f"{name}={value}")]
+    if origin["kind"] == "fit" and not origin["own_model"]:
+        words += [w for n in ("target", "text") if origin[n] for w in (f"--{n}", origin[n])]
+        words += ["--skip-bad"] * origin["skip_bad"] + (
+            ["--seed", str(origin["seed"])] if origin["seed"] else []
+        )
+        return shlex.join(["fathom", "fit", origin["path"], *words])
+    return shlex.join(["fathom", "train", origin["name"], *words]) if "name" in origin else ""
 
 
 def quoted(result: dict[str, Any], name: str) -> list[tuple[str, Any, str]]:
@@ -97,7 +102,7 @@ def cost(record: dict[str, Any]) -> dict[str, str]:
         "training": f"{result['seconds']:.1f} s",
         "steps": str(record["steps"]),
         "parameters": f"{record['parameters']:,}",
-        "peak memory": f"{result['memory'] / 2**20:,.0f} MiB",
+        "peak memory": f"{result['memory'] / 2**20:,.0f} MiB" if result["memory"] else "not known",
         "machine": f"{record['machine']['processor']}, {record['threads']} threads, {record['device']}",
         "seed": str(record["seed"]),
         "digest": result["digest"][:16],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fathom.training.checkpoint import CheckpointFolder, Loaded
     from fathom.training.experiment import Experiment
     from fathom.training.loop import Event, Learner
+    from fathom.training.observers import Log
     from fathom.training.parallel import Parallel
 
 
@@ -97,12 +98,10 @@ def fulfil(session: Session, parallel: "Parallel") -> None:
 
     data = session.experiment.data.load()
     if session.length is not None:
-        steps = session.length(session.experiment, data)
-        session.experiment = replace(session.experiment, steps=steps)
+        steps = parallel.lead(session.length(session.experiment, data))
+        session.experiment = replace(session.experiment, steps=int(steps))
     experiment = session.experiment
     learner = experiment.learner(parallel)
-    if parallel.leads:
-        describe(session, learner, data, parallel)
     best = experiment.keep_best if experiment.evaluate_every else 0
     identity = identify(session.name, learner)
     with contextlib.ExitStack() as stack:
@@ -110,7 +109,10 @@ def fulfil(session: Session, parallel: "Parallel") -> None:
         if parallel.leads:
             stack.enter_context(folder)
         sitting = Sitting(session, parallel, data, learner, folder)
-        sitting.train()
+        start = sitting.go_on()
+        if parallel.leads:
+            describe(session, learner, data, parallel)  # the folder is ours now, and the checkpoints too
+        sitting.train(start)
         if parallel.leads:
             if experiment.keep == "best" and experiment.evaluate_every:
                 restore_best(learner, folder)
@@ -166,32 +168,28 @@ class Sitting:
         if experiment.evaluate_every and data.valid is not None:
             self.evaluate = Evaluate(
                 experiment.task, data.valid, every=experiment.evaluate_every, steps=experiment.steps,
-                patience=experiment.patience,
+                patience=experiment.patience, parallel=parallel,
             )  # fmt: skip
         self.keepers = {"learner": learner, "source": self.source, "evaluate": self.evaluate}
         self.before, self.began = 0.0, 0.0  # seconds of earlier sittings; when this one began
         self.stopped: str | None = None
+        self.log: Log | None = None  # of the leader
 
     @property
     def seconds(self) -> float:
         """Time of training, over all sittings."""
         return self.before + self.now - self.began
 
-    def train(self) -> None:
-        """Make the steps that are left. ``seconds`` and ``stopped`` tell how it went."""
+    def train(self, start: int) -> None:
+        """Make the steps from ``start`` on. ``seconds`` and ``stopped`` tell how it went."""
         from fathom.training.loop import train
-        from fathom.training.observers import Interrupt, Log
-        from fathom.training.track import Guarded, JsonLines
+        from fathom.training.observers import Interrupt
 
-        run, experiment, leads = self.session.run, self.session.experiment, self.parallel.leads
-        start = self.go_on()
+        run, experiment = self.session.run, self.session.experiment
         if self.stopped is not None:
             return
-        lines = JsonLines(run.folder / ("metrics.jsonl" if leads else f".metrics-{self.parallel.rank}.jsonl"))
-        lines.rewind(start)
-        guests = Guarded(list(self.session.trackers))
-        guests.settings(flat(experiment))
-        self.log = Log(lines, guests)
+        if self.parallel.leads:
+            self.log = self.open_log(start)
         with Interrupt(self.parallel) as interrupt:
             self.began = self.now = time.perf_counter()
             try:
@@ -204,9 +202,8 @@ class Sitting:
 
                 raise explain(error, self.session, self.learner, self.folder) from error
             finally:
-                self.log.flush()
-                guests.finish()
-                lines.finish()
+                if self.log is not None:
+                    self.log.close()
             self.now = time.perf_counter()
         self.stopped = last.stop if last else None
         if interrupt.caught is not None and last is not None and last.steps < experiment.steps:
@@ -215,6 +212,17 @@ class Sitting:
                 f" fathom train --resume {run.folder}",
                 interrupt.caught,
             )
+
+    def open_log(self, start: int) -> "Log":
+        """metrics.jsonl as it was after step ``start``, and whatever else follows the run."""
+        from fathom.training.observers import Log
+        from fathom.training.track import Guarded, JsonLines
+
+        lines = JsonLines(self.session.run.folder / "metrics.jsonl")
+        lines.rewind(start)
+        guests = Guarded(list(self.session.trackers))
+        guests.settings(flat(self.session.experiment))
+        return Log(lines, guests)
 
     def go_on(self) -> int:
         """Load the newest good checkpoint, and return the step to go on with."""
@@ -257,7 +265,7 @@ class Sitting:
 
         first = [] if isinstance(self.learner, GradientLearner) else [Guard()]
         listed: list[Any] = [*first, *([self.evaluate] if self.evaluate else []), interrupt]
-        if not self.parallel.leads:
+        if self.log is None:
             return listed
         saving = Checkpoints(
             self.folder, self.collect, steps=self.session.experiment.steps, evaluate=self.evaluate
@@ -268,6 +276,7 @@ class Sitting:
         """All that a checkpoint holds. What was logged so far is on disk before it."""
         from fathom.training.state import gather
 
-        self.log.flush()
+        if self.log is not None:
+            self.log.flush()
         self.now = time.perf_counter()
         return gather(event.learner, self.keepers) | {"elapsed": self.seconds, "stop": event.stop}

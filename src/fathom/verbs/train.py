@@ -42,14 +42,11 @@ def train(
     """
     changes = [*settings, *([("seed", str(seed))] if seed is not None else [])]
     name, origin = describe(recipe, changes)
-    leads = int(os.environ.get("RANK", "0")) == 0
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and out is None:
-        raise InputError("several processes need one folder: give --out")
-    run = create(Path(out) if out else None, name, {"origin": origin}) if leads else Run(Path(out or "."))
+    run = begin(out, name, {"origin": origin})
     with clean_refusal(run):
         set_threads(threads)
         experiment = rebuild(origin) if isinstance(recipe, str) else apply(recipe, changes)
-        if tensorboard and leads:
+        if tensorboard and leads():
             from fathom.training.track import TensorBoard
 
             trackers = [*trackers, TensorBoard(run.folder / "tensorboard")]
@@ -60,16 +57,29 @@ def train(
         return conduct(session)
 
 
+def leads() -> bool:
+    """Whether this process is the only one, or the first of those that ``torchrun`` started."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def begin(out: str | Path | None, name: str, facts: dict[str, Any]) -> Run:
+    """The new run folder, which the first process makes for all."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and out is None:
+        raise InputError("several processes need one folder: give --out")
+    return create(Path(out) if out else None, name, facts) if leads() else Run(Path(out or "."))
+
+
 @contextlib.contextmanager
 def clean_refusal(run: Run) -> Iterator[None]:
     """What is refused before its first step leaves no folder behind."""
     try:
         yield
     except InputError:
-        if run.record["state"] == "starting":
+        if leads() and run.record["state"] == "starting":
             shutil.rmtree(run.folder)
-            with contextlib.suppress(OSError):
-                run.folder.parent.rmdir()  # `runs`, where this was the first
+            if run.folder.parent == Path("runs"):  # ours, where this was the first; a folder of --out stays
+                with contextlib.suppress(OSError):
+                    run.folder.parent.rmdir()
         raise
 
 

@@ -64,6 +64,7 @@ def chosen(names: list[str] | None) -> list[str]:
 def measure(name: str, threads: int | None, say: Say) -> dict[str, Any]:
     """Train the recipe with each seed it promises for; compare with its ``expect``."""
     entry = catalog.recipe(name)
+    code = evidence.code_hash(name)  # of what is about to run; the files may change meanwhile
     experiment = entry.load()()
     runs, record, export, details = seeded_runs(name, experiment, threads, say)
     promises = [judge(e, runs) for e in experiment.expect]
@@ -72,7 +73,7 @@ def measure(name: str, threads: int | None, say: Say) -> dict[str, Any]:
         "system": entry.system,
         "command": f"fathom verify {name}",
         "measured": now(),
-        "code": evidence.code_hash(name),
+        "code": code,
         "versions": versions(),
         "machine": machine(),
         "threads": record["threads"],
@@ -136,7 +137,7 @@ def judge(expect: Any, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Mean, lowest and highest of every metric over the seeds, and the time of training."""
+    """Mean, median, lowest and highest of every metric over the seeds, and the time of training."""
     names = runs[0]["metrics"]
     columns = {n: [r["metrics"][n] for r in runs] for n in names} | {"seconds": [r["seconds"] for r in runs]}
     return {
