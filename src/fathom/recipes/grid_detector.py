@@ -6,7 +6,9 @@ from fathom.tasks.detection import Detection
 from fathom.training import Adam, Experiment, GradientDescent, OneCycle
 
 CELLS = ("RBC", "WBC", "Platelets")
-HALF = system.Config(classes=3, shrink=2)  # cells of about a hundred pixels are found at half that size
+HALF = system.Config(
+    classes=3, width=32, blocks=3, shrink=2
+)  # cells of about a hundred pixels are found at half that size
 
 
 def grid_detector(model: system.Config = HALF) -> Experiment:
@@ -23,5 +25,5 @@ def grid_detector(model: system.Config = HALF) -> Experiment:
         ),
         augment=(Mirror(),),
         batch_size=8,
-        steps=800,
+        steps=600,
     )
