@@ -23,7 +23,7 @@ HOST = "127.0.0.1:8000"
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small trained artifact with its ONNX twin."""
+    """A small trained artifact."""
     from fathom.training import train
 
     experiment = catalog.system("lenet").load().tiny()
@@ -34,13 +34,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place, task=experiment.task, model=learner.model, system="lenet", digest="0123456789abcdef" * 4,
         name="lenet", facts={"metrics": {}},
     )  # fmt: skip
-    assert export(place, experiment.task, learner.model)["equal"]
     return place
 
 
 @pytest.fixture(scope="session")
 def lenet(folder: Path) -> Artifact:
     return artifact.open_artifact(folder)
+
+
+@pytest.fixture(scope="session")
+def twin(folder: Path, lenet: Artifact) -> Artifact:
+    """The same, run by ONNX Runtime."""
+    model = artifact.load_model(folder, artifact.describe(folder))
+    assert export(folder, lenet.task, model)["equal"]
+    return artifact.open_artifact(folder, "onnx")
 
 
 def untrained(name: str) -> Artifact:

@@ -7,14 +7,12 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fathom.deployment import artifact
 from fathom.deployment.artifact import Artifact
 from fathom.task import Arrays
 
@@ -97,10 +95,10 @@ def turned(orientation: int) -> Image.Exif:
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_same_bytes_same_answer_everywhere(kind: str, client: Any, lenet: Artifact, folder: Path) -> None:
+def test_same_bytes_same_answer_everywhere(kind: str, client: Any, lenet: Artifact, twin: Artifact) -> None:
     """Through torch, through ONNX Runtime, and over HTTP."""
     data = ODD[kind]()
-    torch, onnx = lenet.predict([data])[0], artifact.open_artifact(folder, "onnx").predict([data])[0]
+    torch, onnx = lenet.predict([data])[0], twin.predict([data])[0]
     assert near(torch, onnx)
     assert near(torch, client.post(data, kind="image/x").json())
     pixels = tensor(lenet.decode(data)["image"][None])

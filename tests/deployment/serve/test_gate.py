@@ -10,7 +10,9 @@ from fathom.deployment.serve.server import check_exposure, hosts_of
 from fathom.errors import InputError
 
 TOKEN = "a-long-and-secret-token"
-OPEN = {"/", "/v2/health/live", "/v2/health/ready", "/static/page.css", "/static/page.js"}
+OPEN = {"/", "/v2/health/live", "/v2/health/ready"} | {
+    f"/static/{name}" for name in ("page.css", "page.js", "asking.js", "inputs.js", "outputs.js")
+}
 EVIL_HOSTS = (
     None, "", "evil.example", "evil.example:8000", "127.0.0.1.evil.example:8000", "127.0.0.1:8001",
     "127.0.0.1",

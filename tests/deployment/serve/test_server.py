@@ -146,6 +146,7 @@ async def stopped_under_load(server: Process) -> tuple[list[str], list[str]]:
     return results, held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", range(3))
 def test_sigterm_under_load_loses_no_request(turn: int, start: Any) -> None:
     server = start("--drain", "1.5")
@@ -157,6 +158,7 @@ def test_sigterm_under_load_loses_no_request(turn: int, start: Any) -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_ctrl_c_does_not_wait_for_the_drain(start: Any) -> None:
     """And a token is asked for, printed for the person, and written nowhere else."""
     server = start("--drain", "3600", "--token", "auto")

@@ -11,7 +11,10 @@ from fathom.deployment.artifact import Artifact
 from fathom.deployment.serve.asgi import Answer, Receive, Scope, as_json
 from fathom.deployment.serve.tensors import metadata
 
-STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
+STATIC = {
+    "page.css": "text/css",
+    **dict.fromkeys(("page.js", "asking.js", "inputs.js", "outputs.js"), "text/javascript"),
+}
 PLATFORMS = {"onnx": "onnxruntime_onnx", "torch": "pytorch"}
 
 
