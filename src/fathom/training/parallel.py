@@ -49,10 +49,10 @@ class Parallel:
         """Whether any process says yes: a signal may reach only one of them."""
         return bool(self.sum(torch.tensor(int(value), device=self.device))) if self.world > 1 else value
 
-    def lead(self, value: float) -> float:
+    def lead(self, value: float | int) -> float:
         """The leader's ``value``, for all: what ends a run must be the same number everywhere."""
         if self.world == 1:
-            return value
+            return float(value)
         return float(self.sum(torch.tensor(value if self.leads else 0.0, dtype=torch.float64)))
 
     def wait(self) -> None:

@@ -194,7 +194,7 @@ class AdversarialLearner:
 
     def __init__(self, how: Adversarial, model: DCGAN, steps: int) -> None:
         # The same numbers laid out pixel by pixel: convolutions on the CPU were a quarter faster (2026-11).
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.how, self.steps, self.players, self.average = how, steps, model, None
         generator, discriminator = model.generator.parameters(), model.discriminator.parameters()
         self.generator_adam = torch.optim.Adam(generator, how.generator_rate, how.betas, fused=True)
