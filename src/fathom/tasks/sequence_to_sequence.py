@@ -234,6 +234,7 @@ class SequenceToSequence:
     def evaluate(self, network: Network, split: Any) -> Evaluation:
         """``loss``, nats a token given the true ones before it, and ``accuracy``, the share guessed right.
 
+        Words of the target that are not in the vocabulary count as the one token that stands for them.
         Items are rows. The first rows are also written out freely, for the report.
         """
         loss: list[np.ndarray] = []
