@@ -12,7 +12,7 @@ def serve(
     started: Callable[[str, str | None], None] = lambda address, token: print(address, flush=True),
     **options: Any,
 ) -> None:
-    """Answer requests for the model of ``run`` until stopped; options are those of ``deployment.serve.server.build``."""
+    """Answer requests for the model of ``run`` until stopped; options: ``deployment.serve.server.build``."""
     from fathom.deployment.artifact import open_artifact
     from fathom.deployment.serve.server import run as run_server
 
