@@ -114,6 +114,7 @@ def plain(args: argparse.Namespace) -> None:
     from starlette.routing import Route
 
     from fathom.deployment.artifact import open_artifact
+    from fathom.deployment.serve.server import open_socket
 
     torch.set_num_threads(args.threads)
     artifact = open_artifact(Path(args.folder))
@@ -123,11 +124,10 @@ def plain(args: argparse.Namespace) -> None:
         return JSONResponse((await run_in_threadpool(artifact.predict, [data]))[0])
 
     app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])
-    config = uvicorn.Config(app, port=0, log_level="warning", http="h11")
-    server = uvicorn.Server(config)
-    sock = config.bind_socket()
-    print(f"page     http://127.0.0.1:{sock.getsockname()[1]}/\nstop     Ctrl-C", flush=True)
-    asyncio.run(server.serve(sockets=[sock]))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, http="h11"))
+    listener = open_socket("127.0.0.1", 0)
+    print(f"page     http://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
+    asyncio.run(server.serve(sockets=[listener]))
 
 
 @contextmanager

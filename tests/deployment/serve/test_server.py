@@ -261,6 +261,17 @@ def test_heads_that_are_no_http_or_name_others(serving: Any) -> None:
         assert b"Traceback" not in reply
 
 
+def test_answers_leave_at_once(serving: Any) -> None:
+    """With Nagle's algorithm the body would wait until the client has acknowledged the head."""
+    server, port = serving()
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head(port) + ITEM)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        (one,) = server.server_state.connections
+        accepted = one.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_no_more_connections_than_allowed(serving: Any) -> None:
     _, port = serving(limits=Limits(connections=3, idle_seconds=20.0))
     held = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
