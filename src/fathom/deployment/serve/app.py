@@ -29,7 +29,7 @@ from fathom.task import Arrays
 HEALTH = ("/v2/health/live", "/v2/health/ready")
 LONGEST_REASON = 1000  # characters of an error that are sent back
 DECODERS = 2  # pictures unpacked at once: each may take a few hundred megabytes
-LEAN = 16_384  # bytes of a body that are read on the spot; longer ones go to a thread, as pictures do
+LEAN = 65_536  # bytes of a body that are read on the spot; longer ones go to a thread
 
 
 class App:
@@ -44,7 +44,6 @@ class App:
         self.batcher = Batcher(artifact, self.limits, self.metrics)
         self.reader = tensors.Reader(artifact.task, self.limits, joinable=self.batcher.joinable)
         self.bodies = Body(artifact.description["preprocessing"], self.limits)
-        self.pictures = any(o["operation"] == "image" for o in artifact.description["preprocessing"])
         self.decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self.warmed = self.ready = self.draining = False
         model = f"/v2/models/{artifact.name}"
@@ -203,8 +202,7 @@ class App:
                 items, many = await self.aside(self.bodies.items, data, kind)
             if not 1 <= len(items) <= self.limits.items:
                 raise Refused(400, f"a request has 1 to {self.limits.items} items, not {len(items)}")
-            lean = len(data) <= LEAN and not self.pictures
-            decoded = [await self.decode(item, i if many else None, lean) for i, item in enumerate(items)]
+            decoded = [await self.decode(item, i, many) for i, item in enumerate(items)]
             answers = await self.batcher.answer(decoded)
             model = f"{self.artifact.name}/{self.artifact.version}"
             signed = [{**answer, "model": model} for answer in answers]
@@ -212,14 +210,12 @@ class App:
 
         return await self.serve(scope, receive, work)
 
-    async def decode(self, item: Any, number: int | None, lean: bool) -> Arrays:
-        """One item as arrays, a ``lean`` one on the spot; an error tells the ``number`` of one of many."""
+    async def decode(self, item: Any, number: int, many: bool) -> Arrays:
+        """One item as arrays; an error tells which of many it was."""
         try:
-            if lean:
-                return self.artifact.decode(item)
             return await self.aside(self.artifact.decode, item)
         except InputError as error:
-            if number is None:
+            if not many:
                 raise
             raise InputError(f"item {number}: {error}") from error
 
