@@ -31,6 +31,7 @@ from pairs import keep, paired, shown, spread
 RECIPE = "mnist"  # whose network is served; its weights do not matter here
 CLIENTS = 32
 OVERLOAD = 4.0  # times the peak
+BATCH = 64  # items that the server runs together at most
 MOST = 600  # requests that the generator has under way at once
 
 
@@ -189,8 +190,9 @@ def stress(port: int, body: Path, seconds: float, peak: float) -> tuple[list[dic
     after = run_load(port, body, 2.0)
     bad = {s: n for s, n in busy["statuses"].items() if s != "200"}
     rows = [
-        ("99 % of answers at 70 % of the peak, ms", quantile(busy, 0.99), 5 * quantile(calm, 0.5),
-         "5 times the median of a lone client", f"ratio <= 1; other than 200: {bad or 'none'}"),
+        ("99 % of answers at 70 % of the peak, ms", quantile(busy, 0.99),
+         5 * quantile(calm, 0.5) + 1000 * BATCH / peak, "5 medians of a lone client and a full batch",
+         f"ratio <= 1; other than 200: {bad or 'none'}"),
         (f"good answers a second at {OVERLOAD:g} times the peak", served(flood), peak, "at the peak",
          "ratio >= 0.4 with the generator on the same cores"),
         (f"99 % of refusals at {OVERLOAD:g} times the peak, ms", quantile(flood, 0.99, "503"), 50.0, "limit",

@@ -292,6 +292,45 @@ def test_an_endless_body_is_left_at_the_limit(serve: Any, lenet: Artifact) -> No
     assert len(read) == 11
 
 
+def test_all_bodies_together_are_bounded(serve: Any, held: Any) -> None:
+    network, served = held
+    client = serve(served, bodies=3 * len(json.dumps(RAMP.tolist())))
+
+    async def crowd() -> Any:
+        first = await occupied(client, network)
+        asked = [asyncio.create_task(posting(client, RAMP.tolist())) for _ in range(2)]
+        await queued(client, 2)
+        refused = await posting(client, RAMP.tolist())
+        network.gate.set()
+        return refused, await asyncio.gather(first, *asked)
+
+    refused, answered = client.run(crowd())
+    assert refused.status == 503 and refused.headers["retry-after"] == "1"
+    assert [r.status for r in answered] == [200] * 3
+    assert client.app.admission.held == 0
+    assert client.post(RAMP.tolist()).status == 200
+
+
+def test_decoding_ends_when_nobody_waits(serve: Any, lenet: Artifact, around: Any) -> None:
+    """The third of many pictures takes too long: the fourth is never looked at."""
+    served = around(lenet.task, lenet.network)
+    gate, seen = threading.Event(), list[Any]()
+
+    def decode(item: Any) -> Arrays:
+        seen.append(item)
+        if len(seen) == 3:
+            gate.wait(60)
+        return lenet.decode(item)
+
+    client = serve(served)
+    served.decode = decode
+    late = client.post({"items": [RAMP.tolist()] * 50}, headers=[("X-Timeout-Seconds", "0.2")])
+    assert late.status == 504
+    gate.set()
+    client.app.decoders.shutdown(wait=True)
+    assert len(seen) == 3
+
+
 def test_a_slow_body_is_not_waited_for(serve: Any, lenet: Artifact) -> None:
     client = serve(lenet, body_seconds=0.05)
     reply = client("POST", "/predict", body=[b"[", 3600.0, b"]"], kind=JSON)

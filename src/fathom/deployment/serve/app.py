@@ -7,29 +7,31 @@ of KServe and Triton (Open Inference Protocol, ``/v2``) stands beside a plain ``
 
 import asyncio
 import sys
+import threading
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fathom.deployment.artifact import Artifact
 from fathom.deployment.serve import tensors
 from fathom.deployment.serve.about import STATIC, About
+from fathom.deployment.serve.admission import Admission
 from fathom.deployment.serve.asgi import Answer, Receive, Scope, Send, as_json, header, respond
 from fathom.deployment.serve.batcher import Batcher
 from fathom.deployment.serve.gate import Gate
-from fathom.deployment.serve.limits import Limits, Refused, parse_json, read_body
+from fathom.deployment.serve.limits import Limits, Refused, parse_json
 from fathom.deployment.serve.metrics import Metrics
 from fathom.deployment.serve.upload import Body
 from fathom.errors import InputError
-from fathom.task import Arrays
+from fathom.task import Arrays, Port
 
 HEALTH = ("/v2/health/live", "/v2/health/ready")
 LONGEST_REASON = 1000  # characters of an error that are sent back
 DECODERS = 2  # pictures unpacked at once: each may take a few hundred megabytes
-LEAN = 65_536  # bytes of a body that are read on the spot; longer ones go to a thread
+LEAN = 16_384  # bytes of a body that are read on the spot; longer ones go to a thread, as pictures do
 
 
 class App:
@@ -41,9 +43,11 @@ class App:
         self.metrics = Metrics(
             {"name": artifact.name, "version": artifact.version, "backend": artifact.backend}
         )
+        self.admission = Admission(self.limits, self.metrics)
         self.batcher = Batcher(artifact, self.limits, self.metrics)
         self.reader = tensors.Reader(artifact.task, self.limits, joinable=self.batcher.joinable)
         self.bodies = Body(artifact.description["preprocessing"], self.limits)
+        self.pictures = any(o["operation"] == "image" for o in artifact.description["preprocessing"])
         self.decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
         self.warmed = self.ready = self.draining = False
         model = f"/v2/models/{artifact.name}"
@@ -134,110 +138,72 @@ class App:
         if method != "POST":
             return await route(scope, receive)
         self.gate.check_origin(scope)
-        if self.metrics.inside >= self.limits.waiting:  # before the body: refusing must cost nothing
-            self.metrics.rejected += 1
-            raise Refused(503, "the server is full; try again shortly", {"retry-after": "1"})
-        self.metrics.inside += 1
-        try:
-            return await route(scope, receive)
-        finally:
-            self.metrics.inside -= 1
-
-    # -- a request with a body ------------------------------------------------------------------
-    def patience(self, scope: Scope) -> float:
-        """Seconds this client will wait: its header, at most the server's own limit."""
-        text = header(scope, b"x-timeout-seconds")
-        if not text:
-            return self.limits.seconds
-        try:
-            wanted = float(text)
-        except ValueError:
-            wanted = 0.0
-        if not 0 < wanted < float("inf"):
-            raise Refused(400, "X-Timeout-Seconds is a positive number")
-        return min(wanted, self.limits.seconds)
-
-    async def body(self, scope: Scope, receive: Receive, seconds: float) -> bytes:
-        allowed = min(self.limits.body_seconds, seconds)
-        reading = read_body(receive, self.limits, header(scope, b"content-length"))
-        try:
-            return await asyncio.wait_for(reading, allowed)
-        except TimeoutError:
-            raise Refused(408, f"the body did not arrive within {allowed:g} s") from None
-
-    async def serve(
-        self, scope: Scope, receive: Receive, work: Callable[[bytes], Coroutine[Any, Any, Answer]]
-    ) -> Answer:
-        """Read the body and do ``work`` on it, while the client is there and within its time."""
-        seconds = self.patience(scope)
-        until = time.monotonic() + seconds
-        data = await self.body(scope, receive, seconds)
-        task = asyncio.ensure_future(work(data))
-        gone = asyncio.ensure_future(disconnected(receive))
-        try:
-            left = max(0.0, until - time.monotonic())
-            await asyncio.wait({task, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            if gone.done():
-                raise Refused(499, "the client went away")
-            raise Refused(504, f"no answer within {seconds:g} s")
-        finally:  # cancelled work leaves the queue
-            task.cancel()
-            gone.cancel()
-
-    async def aside(self, function: Callable[..., Any], *given: Any) -> Any:
-        """Run ``function`` beside the loop, which goes on answering."""
-        return await asyncio.get_running_loop().run_in_executor(self.decoders, function, *given)
+        return await route(scope, receive)
 
     # -- answers ------------------------------------------------------------------------------------
+    async def read(self, reader: Callable[..., Any], data: bytes, *given: Any, lean: bool) -> Any:
+        """``reader(data, *given, stopped)``: on the spot where that is quick, beside the loop otherwise."""
+        stopped = threading.Event()
+        if lean and len(data) <= LEAN:
+            return reader(data, *given, stopped)
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.decoders, reader, data, *given, stopped)
+        finally:  # nobody waits any more
+            stopped.set()
+
     async def predict(self, scope: Scope, receive: Receive) -> Answer:
         """One item, or ``{"items": [...]}``; a picture as the body itself or as a form's file."""
         kind = header(scope, b"content-type")
 
         async def work(data: bytes) -> Answer:
-            if len(data) <= LEAN:
-                items, many = self.bodies.items(data, kind)
-            else:
-                items, many = await self.aside(self.bodies.items, data, kind)
-            if not 1 <= len(items) <= self.limits.items:
-                raise Refused(400, f"a request has 1 to {self.limits.items} items, not {len(items)}")
-            decoded = [await self.decode(item, i, many) for i, item in enumerate(items)]
+            decoded, many = await self.read(self.decoded, data, kind, lean=not self.pictures)
             answers = await self.batcher.answer(decoded)
             model = f"{self.artifact.name}/{self.artifact.version}"
             signed = [{**answer, "model": model} for answer in answers]
             return as_json({"items": signed} if many else signed[0])
 
-        return await self.serve(scope, receive, work)
+        return await self.admission.serve(scope, receive, work)
 
-    async def decode(self, item: Any, number: int, many: bool) -> Arrays:
-        """One item as arrays; an error tells which of many it was."""
-        try:
-            return await self.aside(self.artifact.decode, item)
-        except InputError as error:
-            if not many:
-                raise
-            raise InputError(f"item {number}: {error}") from error
+    def decoded(self, data: bytes, kind: str, stopped: threading.Event) -> tuple[list[Arrays], bool]:
+        """The items of a body as arrays, and whether a list of answers is wanted.
+
+        Between two items it looks whether it was ``stopped``: a small body may hold many large pictures.
+        """
+        items, many = self.bodies.items(data, kind)
+        if not 1 <= len(items) <= self.limits.items:
+            raise Refused(400, f"a request has 1 to {self.limits.items} items, not {len(items)}")
+        arrays: list[Arrays] = []
+        for number, item in enumerate(items):
+            if stopped.is_set():
+                raise Refused(504, "nobody waits for the answer")
+            try:
+                arrays.append(self.artifact.decode(item))
+            except InputError as error:
+                raise InputError(f"item {number}: {error}" if many else str(error)) from error
+        return arrays, many
 
     async def infer(self, scope: Scope, receive: Receive) -> Answer:
         """Open Inference Protocol, JSON form."""
         if header(scope, b"inference-header-content-length"):
             raise Refused(400, "binary tensors are not taken here; send them as JSON data")
 
-        def read(data: bytes) -> tuple[Any, Arrays]:
-            value = parse_json(data, self.limits)
-            return value, self.reader.read(value)
-
         async def work(data: bytes) -> Answer:
-            value, arrays = read(data) if len(data) <= LEAN else await self.aside(read, data)
-            ports = tensors.chosen_outputs(value, self.artifact.task.outputs())
+            arrays, ports, given = await self.read(self.tensors, data, lean=True)
             outputs = tensors.written(await self.batcher.run(arrays), ports)
-            reply = {"model_name": self.artifact.name, "model_version": self.artifact.version}
-            if isinstance(value.get("id"), str):
-                reply["id"] = value["id"]
-            return as_json({**reply, "outputs": outputs})
+            model = {"model_name": self.artifact.name, "model_version": self.artifact.version}
+            return as_json({**model, **given, "outputs": outputs})
 
-        return await self.serve(scope, receive, work)
+        return await self.admission.serve(scope, receive, work)
+
+    def tensors(
+        self, data: bytes, stopped: threading.Event
+    ) -> tuple[Arrays, tuple[Port, ...], dict[str, str]]:
+        """Input arrays, the outputs that are wanted, and the client's own name for the request."""
+        value = parse_json(data, self.limits)
+        arrays = self.reader.read(value)
+        ports = tensors.chosen_outputs(value, self.artifact.task.outputs())
+        return arrays, ports, {"id": value["id"]} if isinstance(value.get("id"), str) else {}
 
     # -- how it is ---------------------------------------------------------------------------------
     async def scrape(self, scope: Scope, receive: Receive) -> Answer:
@@ -260,9 +226,3 @@ def problem(status: int, reason: str, request: str) -> Answer:
     """An error in the form of the Open Inference Protocol, with the number under which the log has it."""
     shown = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
     return as_json({"error": shown, "request": request}, status)
-
-
-async def disconnected(receive: Receive) -> None:
-    """Returns when the client has gone; the body must have been read."""
-    while (await receive())["type"] != "http.disconnect":
-        await asyncio.sleep(0)

@@ -23,6 +23,7 @@ class Limits:
     """How much one request, and all together, may ask for."""
 
     body: int = 16 * 2**20  # bytes of a request
+    bodies: int = 256 * 2**20  # bytes of all requests inside; what would be more gets 503
     body_seconds: float = 10.0  # time a client may take to send it
     idle_seconds: float = 10.0  # time a connection may stand without a whole request head
     connections: int = 900  # open at once, below the usual 1,024 open files; the next is closed
@@ -34,8 +35,16 @@ class Limits:
     seconds: float = 30.0  # time one request may take, all in all
 
 
-async def read_body(receive: Callable[[], Awaitable[dict[str, Any]]], limits: Limits, declared: str) -> bytes:
-    """The body, counted while it streams in; a declared size is refused early when large, never believed."""
+async def read_body(
+    receive: Callable[[], Awaitable[dict[str, Any]]],
+    limits: Limits,
+    declared: str,
+    grow: Callable[[int], None],
+) -> bytes:
+    """The body, counted while it streams in; a declared size is refused early when large, never believed.
+
+    ``grow`` is told of each part and may refuse it.
+    """
     if declared:
         if not re.fullmatch("[0-9]{1,18}", declared):
             raise Refused(400, "Content-Length is not a number")
@@ -49,6 +58,7 @@ async def read_body(receive: Callable[[], Awaitable[dict[str, Any]]], limits: Li
             raise Refused(499, "the client went away")
         part = message.get("body", b"")
         size += len(part)
+        grow(len(part))
         if size > limits.body:
             raise Refused(413, f"the body is larger than {limits.body:,} bytes")
         parts.append(part)
