@@ -115,7 +115,7 @@ def test_a_folder_of_systems_holds_only_systems() -> None:
 def test_a_system_imports_nothing_but_its_materials(name: str) -> None:
     entry = catalog.systems()[name]
     allowed = {"numpy", "torch", "einops", "jaxtyping", *sys.stdlib_module_names}
-    friends = {catalog.systems()[n].module for n in entry.card.builds_on}
+    friends = {catalog.entry(n).module for n in entry.card.builds_on}
     for imported in module_level_imports(entry.path):
         top = imported.split(".")[0]
         if top == "fathom":
@@ -126,20 +126,20 @@ def test_a_system_imports_nothing_but_its_materials(name: str) -> None:
 
 
 def test_builds_on_names_exist_and_make_no_circle() -> None:
-    systems = catalog.systems()
+    entries = catalog.entries()
 
     def below(name: str, path: tuple[str, ...] = ()) -> None:
         assert name not in path, f"a circle: {' -> '.join((*path, name))}"
-        for other in systems[name].card.builds_on:
-            assert other in systems, f"{name} builds on {other}, which does not exist"
+        for other in entries[name].card.builds_on:
+            assert other in entries, f"{name} builds on {other}, which does not exist"
             below(other, (*path, name))
 
-    for name in systems:
+    for name in entries:
         below(name)
 
 
 def test_card_rows_are_of_the_inventory() -> None:
-    for entry in catalog.systems().values():
+    for entry in catalog.entries().values():
         for row in entry.card.rows:
             assert row in catalog.inventory(), f"{entry.name}: {row}"
 

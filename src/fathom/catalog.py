@@ -1,7 +1,7 @@
 """The catalogue: what exists is found by looking, and read without being imported.
 
-Nothing registers itself. A system is a file that holds a literal ``CARD``; a recipe is a public
-function of a file in ``recipes/``; a task is a file in ``tasks/`` with a literal ``NAME``.
+Nothing registers itself. A system is a file that holds a literal ``CARD``; a primitive is one that lies
+in ``fundamentals/``; a recipe is a public function of a file in ``recipes/``; a task is a file in ``tasks/``.
 Reading syntax trees keeps ``fathom list`` fast and free of torch, and a broken optional
 dependency cannot hide the rest. These are also the only names that may be looked up when a
 run folder or an artifact is opened: no file of a user ever names something to import.
@@ -21,6 +21,7 @@ from fathom.card import Card
 from fathom.errors import unknown
 
 ROOT = Path(__file__).parent
+PRIMITIVES = "fundamentals"  # the part whose files are primitives
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Row:
 
 
 @cache
-def systems() -> dict[str, Entry]:
-    """Every system, by the name of its file. Imports none of them."""
+def entries() -> dict[str, Entry]:
+    """Every system and every primitive, by the name of its file. Imports none of them."""
     found: dict[str, Entry] = {}
     for path in sorted(ROOT.rglob("*.py")):
         card = read_card(path)
@@ -79,9 +80,19 @@ def systems() -> dict[str, Entry]:
             continue
         name = path.stem
         if name in found:
-            raise ValueError(f"two systems are named {name!r}: {found[name].path} and {path}")
+            raise ValueError(f"two cards are named {name!r}: {found[name].path} and {path}")
         found[name] = Entry(name, _module(path), path, card)
     return found
+
+
+def systems() -> dict[str, Entry]:
+    """What is trained as a whole: it has a ``tiny()`` run and meets the contract of systems."""
+    return {name: entry for name, entry in entries().items() if entry.part != PRIMITIVES}
+
+
+def primitives() -> dict[str, Entry]:
+    """What systems are made of: it has ``twins()`` and meets the contract of primitives."""
+    return {name: entry for name, entry in entries().items() if entry.part == PRIMITIVES}
 
 
 @cache
@@ -120,6 +131,13 @@ def system(name: str) -> Entry:
     if name not in systems():
         raise unknown("system", name, systems())
     return systems()[name]
+
+
+def entry(name: str) -> Entry:
+    """The system or primitive ``name``; an unknown name raises ``InputError`` with the nearest ones."""
+    if name not in entries():
+        raise unknown("system or primitive", name, entries())
+    return entries()[name]
 
 
 def recipe(name: str) -> RecipeEntry:

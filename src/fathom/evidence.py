@@ -4,6 +4,7 @@
 (syntax trees without docstrings, of the system, its recipe and everything they import here) and a
 canary: the losses of 20 steps of that very recipe on little data. A record is fresh when today's code
 has the hash of the record, or of the last time its canary was seen to sing the same losses.
+``evidence/primitives.json`` holds the same for primitives, which have twins and tests and no run.
 """
 
 import ast
@@ -18,6 +19,7 @@ from typing import Any
 from fathom import catalog
 
 CANARIES = "canaries.json"
+PRIMITIVES = "primitives.json"
 PARTS = ("readable", "parity", "trained", "ships", "taught")
 
 
@@ -33,7 +35,7 @@ def records() -> dict[str, dict[str, Any]]:
     """Every record, by the name of its recipe."""
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(folder().glob("*.json")):
-        if file.name != CANARIES:
+        if file.name not in (CANARIES, PRIMITIVES):
             found[file.stem] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
@@ -41,6 +43,12 @@ def records() -> dict[str, dict[str, Any]]:
 def canaries() -> dict[str, dict[str, Any]]:
     """The last passing canary of each record."""
     file = folder() / CANARIES
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def primitives() -> dict[str, dict[str, Any]]:
+    """The record of each primitive, by its name."""
+    file = folder() / PRIMITIVES
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
@@ -53,8 +61,17 @@ def fresh(record: dict[str, Any]) -> bool:
 
 def code_hash(recipe: str) -> str:
     """SHA-256 over the syntax trees, without docstrings, of a recipe and all it imports from here."""
+    return module_hash(catalog.recipe(recipe).module)
+
+
+def entry_hash(name: str) -> str:
+    """The same of a system or primitive and all it imports from here."""
+    return module_hash(catalog.entry(name).module)
+
+
+def module_hash(module: str) -> str:
     total = hashlib.sha256()
-    for file in sorted(reached(catalog.recipe(recipe).module)):
+    for file in sorted(reached(module)):
         total.update(file.relative_to(catalog.ROOT).as_posix().encode() + tree_hash(file))
     return total.hexdigest()
 
@@ -116,7 +133,7 @@ def table(wanted: list[str] | None = None) -> list[dict[str, Any]]:
     """Inventory, cards and records joined: one entry a row; ``wanted`` names chapters or rows."""
     kept = records()
     made_by: dict[str, list[catalog.Entry]] = {}
-    for entry in catalog.systems().values():
+    for entry in catalog.entries().values():
         for row in entry.card.rows:
             made_by.setdefault(row, []).append(entry)
     rows: list[dict[str, Any]] = []
@@ -132,7 +149,7 @@ def parts(row: catalog.Row, entries: list[catalog.Entry], kept: dict[str, Any]) 
     made = {e.name for e in entries}
     own = [r for r in kept.values() if r["system"] in made]
     found: dict[str, Any] = {"readable": {"ok": bool(entries), "fresh": bool(entries), "record": None}}
-    found["parity"] = judge(own, lambda r: r["parity"]["passed"] > 0) if has(row, "P:") else None
+    found["parity"] = equal_to(entries, own) if has(row, "P:") else None
     found["trained"] = judge(own, lambda r: r["met"]) if has(row, "T:") else None
     if has(row, "T:") and not own and "T2" in row.works and "T1" not in row.works:
         found["trained"] = {"ok": None, "amber": "needs a GPU", "record": None}
@@ -140,6 +157,17 @@ def parts(row: catalog.Row, entries: list[catalog.Entry], kept: dict[str, Any]) 
     found["ships"] = ships if has(row, "T:") else None
     found["taught"] = {"ok": False, "fresh": False, "record": None}
     return found
+
+
+def equal_to(entries: list[catalog.Entry], own: list[dict[str, Any]]) -> dict[str, Any]:
+    """Parity of a row: every primitive that claims it passed, or a system that does."""
+    kept = primitives()
+    names = [e.name for e in entries if e.part == catalog.PRIMITIVES]
+    if not names:
+        return judge(own, lambda r: r["parity"]["passed"] > 0)
+    passed = all(kept.get(n, {}).get("passed", 0) > 0 for n in names)
+    today = passed and all(kept[n]["code"] == entry_hash(n) for n in names)
+    return {"ok": passed, "fresh": today, "record": f"evidence/{PRIMITIVES}" if passed else None}
 
 
 def has(row: catalog.Row, mark: str) -> bool:

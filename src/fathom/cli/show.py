@@ -1,4 +1,4 @@
-"""``fathom show NAME``: what is known about one system or recipe."""
+"""``fathom show NAME``: what is known about one system, primitive or recipe."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ HELP = "one system: idea, paper, file, recipes, what was measured"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a system or recipe")
+    parser.add_argument("name", help="a system, a primitive or a recipe")
     parser.add_argument("--json", action="store_true")
 
 
@@ -18,11 +18,11 @@ def run(args: argparse.Namespace) -> int:
 
     from fathom import catalog
 
-    systems, recipes = catalog.systems(), catalog.recipes()
-    name = args.name if args.name in systems else recipes[args.name].system if args.name in recipes else None
-    if name not in systems:
-        raise unknown("system or recipe", args.name, {**systems, **recipes})
-    entry = systems[name]
+    entries, recipes = catalog.entries(), catalog.recipes()
+    name = args.name if args.name in entries else recipes[args.name].system if args.name in recipes else None
+    if name not in entries:
+        raise unknown("system, primitive or recipe", args.name, {**entries, **recipes})
+    entry = entries[name]
     own = {r.name: r.summary for r in recipes.values() if r.system == name}
     if args.json:
         about = dataclasses.asdict(entry.card) | {"name": name, "file": str(entry.path), "lines": entry.lines}

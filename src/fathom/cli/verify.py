@@ -1,4 +1,4 @@
-"""``fathom verify ROW|RECIPE``: measure what a recipe promises, and keep the record."""
+"""``fathom verify ROW|RECIPE|PRIMITIVE``: measure what is promised, and keep the record."""
 
 import argparse
 import json
@@ -8,8 +8,10 @@ HELP = "re-run what is promised and keep the record"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="ROW|RECIPE")
-    parser.add_argument("--all", action="store_true", help="every recipe that promises something")
+    parser.add_argument("names", nargs="*", metavar="ROW|NAME", help="rows, recipes, primitives")
+    parser.add_argument(
+        "--all", action="store_true", help="every recipe that promises something, every primitive"
+    )
     parser.add_argument("--again", action="store_true", help="also where the record is fresh")
     parser.add_argument(
         "--canary", action="store_true", help="20 steps of each record: still the same losses?"
@@ -33,9 +35,10 @@ def run(args: argparse.Namespace) -> int:
     records = verb.verify(args.names or None, again=args.again, threads=args.threads, say=say)
     for name, record in records.items():
         if args.json:
-            print(json.dumps({"recipe": name, "met": record["met"], "expect": record["expect"]}))
+            kind = "recipe" if "recipe" in record else "primitive"
+            print(json.dumps({kind: name, "met": record["met"], "expect": record.get("expect", [])}))
             continue
-        for promise in record["expect"]:
+        for promise in record.get("expect", []):
             bound = (
                 f">= {promise['at_least']}" if promise["at_least"] is not None else f"<= {promise['at_most']}"
             )

@@ -108,9 +108,9 @@ def unproven_table() -> str:
             f"- `{entry.name}` is exempt from the contract test {t}: {r}"
             for t, r in entry.card.exempt.items()
         ]
-    have = {row for e in catalog.systems().values() for row in e.card.rows}
+    have = {row for e in catalog.entries().values() for row in e.card.rows}
     total = len(catalog.inventory())
-    lines.append(f"- {total - len(have)} of {total} rows of the roadmap have no system yet: `fathom catalog`")
+    lines.append(f"- {total - len(have)} of {total} rows of the roadmap have no file yet: `fathom catalog`")
     lines.append("- nothing here was measured on a GPU")
     return "\n".join(lines)
 

@@ -163,8 +163,8 @@ def new(kind: str, name: str, *, part: str = "architectures", root: str | Path =
 def system_files(package: Path, part: str, words: dict[str, str]) -> dict[str, str]:
     """A system, its recipe and its test."""
     name = words["name"]
-    if name in catalog.systems() or name in catalog.recipes():
-        raise InputError(f"there is a system or recipe {name!r} already; choose another name")
+    if name in catalog.entries() or name in catalog.recipes():
+        raise InputError(f"the name {name!r} is taken; choose another name")
     if not (package / part).is_dir():
         parts = sorted(p.name for p in package.iterdir() if (p / "__init__.py").is_file())
         raise InputError(f"there is no part {part!r}; known: {', '.join(parts)}")

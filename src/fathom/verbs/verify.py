@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fathom import catalog, evidence
-from fathom.errors import InputError
+from fathom.errors import InputError, unknown
 from fathom.training.run import machine, now, versions
 
 Say = Callable[[str], None]
@@ -31,7 +31,9 @@ def verify(
     """
     results: dict[str, dict[str, Any]] = {}
     kept = evidence.records()
-    for name in chosen(names):
+    recipes, primitives = chosen(names)
+    results |= verify_primitives(primitives, again, say)
+    for name in recipes:
         record = kept.get(name)
         if record is not None and evidence.fresh(record) and not again:
             say(f"{name}: fresh, {'met' if record['met'] else 'NOT met'}")
@@ -42,23 +44,43 @@ def verify(
     return results
 
 
-def chosen(names: list[str] | None) -> list[str]:
-    """Recipes by name, by the row their system fulfils, or all that promise something."""
+def verify_primitives(names: list[str], again: bool, say: Say) -> dict[str, dict[str, Any]]:
+    """Ask the oracles of these primitives anew, where their record is older than their code."""
+    from fathom.verbs.parity import primitive_records
+
+    kept = evidence.primitives()
+    stale = [n for n in names if again or kept.get(n, {}).get("code") != evidence.entry_hash(n)]
+    if stale:
+        kept |= primitive_records(stale)
+        store(evidence.PRIMITIVES, {n: kept[n] for n in sorted(kept) if n in catalog.primitives()})
+    for name in names:
+        passed = kept[name]["passed"]
+        say(f"{name}: {'fresh' if name not in stale else 'measured'}, {passed or 'no'} tests passed")
+    return {name: kept[name] | {"met": kept[name]["passed"] > 0} for name in names}
+
+
+def chosen(names: list[str] | None) -> tuple[list[str], list[str]]:
+    """Recipes and primitives by name or by row, or all that promise something."""
     promising = [r for r in catalog.recipes() if catalog.recipe(r).load()().expect]
     if not names:
-        return promising
-    found: list[str] = []
+        return promising, list(catalog.primitives())
+    recipes: list[str] = []
+    primitives: list[str] = []
     for name in names:
         if name in catalog.recipes():
-            found.append(name)
+            recipes.append(name)
+        elif name in catalog.primitives():
+            primitives.append(name)
         elif name in catalog.inventory():
-            own = [r for r in promising if name in catalog.system(catalog.recipe(r).system).card.rows]
-            if not own:
-                raise InputError(f"no recipe fulfils row {name} yet: {catalog.inventory()[name].item}")
-            found += own
+            own = [r for r in promising if name in catalog.entry(catalog.recipe(r).system).card.rows]
+            made = [e.name for e in catalog.primitives().values() if name in e.card.rows]
+            if not own and not made:
+                raise InputError(f"nothing fulfils row {name} yet: {catalog.inventory()[name].item}")
+            recipes += own
+            primitives += made
         else:
-            catalog.recipe(name)  # raises, with the nearest names
-    return found
+            raise unknown("recipe, primitive or row", name, {*catalog.recipes(), *catalog.primitives()})
+    return recipes, primitives
 
 
 def measure(name: str, threads: int | None, say: Say) -> dict[str, Any]:
@@ -80,7 +102,7 @@ def measure(name: str, threads: int | None, say: Say) -> dict[str, Any]:
         "data": record["data"],
         "parameters": record["parameters"],
         "steps": record["steps"],
-        "lines": catalog.system(entry.system).lines,
+        "lines": catalog.entry(entry.system).lines,
         "runs": runs,
         "summary": summary(runs),
         "expect": promises,
@@ -148,7 +170,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def parity(system: str) -> dict[str, Any]:
     """Run the system's own tests, where the checkout has them: its oracle is asked anew."""
-    card = catalog.system(system).card
+    card = catalog.entry(system).card
     found = sorted((catalog.ROOT.parents[1] / "tests").rglob(f"test_{system}.py"))
     report: dict[str, Any] = {"oracle": card.oracle, "tests": None, "passed": 0}
     if not found:
