@@ -2,13 +2,14 @@
 
 Whatever changes the disk passes through ``system``. A test puts a failing one in its place, and so can
 break a save at each single call: before it, in the middle of a write, or with any error of the system.
-POSIX only: a folder is synced through a descriptor, and a lock is ``flock``.
+On Windows a folder cannot be synced (the system does that in its own time) and a lock is ``msvcrt``'s.
 """
 
 import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import weakref
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ from pathlib import Path
 from fathom.errors import InputError, RunError
 
 CHUNK = 4 << 20  # bytes hashed and written at a time, while they are in the processor's cache
+# Flags that some systems lack: no hand-down to children, bytes as they are, no following of links.
+PRIVATE = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+PID = 32  # bytes in which a lock's owner writes its number
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a used-up quota, a limit on file sizes
 
 
@@ -24,7 +29,7 @@ class System:
     """The calls themselves, one line each."""
 
     def open(self, path: Path, flags: int) -> int:
-        return os.open(path, flags | os.O_CLOEXEC, 0o644)
+        return os.open(path, flags | PRIVATE, 0o644)
 
     def write(self, descriptor: int, data: memoryview) -> int:
         return os.write(descriptor, data)
@@ -49,8 +54,7 @@ class System:
 
     def room(self, path: Path) -> int:
         """Bytes that this user may still write there."""
-        free = os.statvfs(path)
-        return free.f_bavail * free.f_frsize
+        return shutil.disk_usage(path).free
 
 
 system = System()
@@ -81,13 +85,17 @@ def write_file(path: Path, data: bytes, *, durable: bool = True) -> str:
 
 def sync_folder(path: Path) -> None:
     """Wait until the disk has the names in a folder: a file without its name is lost."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     with opened(path, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
         system.sync(descriptor)
 
 
 def read_file(path: Path, limit: int) -> bytes:
     """At most ``limit`` + 1 bytes of a plain file. A link or a device is not followed: EINVAL."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if path.is_symlink():
+        raise OSError(errno.EINVAL, "a link", str(path))
+    descriptor = os.open(path, os.O_RDONLY | PLAIN | PRIVATE)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a plain file", str(path))
@@ -123,18 +131,18 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         """Take it, or raise ``InputError`` with the number of the process that has it."""
-        import fcntl  # not on Windows; the rest of the library works there
-
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | PRIVATE, 0o644)
         try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self.descriptor)
             os.ftruncate(self.descriptor, 0)
             with contextlib.suppress(OSError):  # on a full disk the lock holds just as well
-                os.pwrite(self.descriptor, f"{os.getpid()}\n".encode(), 0)
+                os.lseek(self.descriptor, 0, os.SEEK_SET)
+                os.write(self.descriptor, f"{os.getpid()}\n".encode())
         except OSError as error:
-            owner = os.pread(self.descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.lseek(self.descriptor, 0, os.SEEK_SET)
+            owner = os.read(self.descriptor, PID).decode("ascii", "replace").strip() or "unknown"
             self.release()
-            if not isinstance(error, BlockingIOError):
+            if not isinstance(error, BlockingIOError | PermissionError):
                 raise RunError(f"{path} cannot be locked: {error}; use a folder on a local disk") from error
             raise InputError(
                 f"another process writes this folder (pid {owner}): {path.parent}; wait until it has "
@@ -146,6 +154,20 @@ class Lock:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file for this process alone, without waiting; ``OSError`` where another has it."""
+    if os.name == "nt":
+        import msvcrt
+
+        # One byte behind the text is locked: what is locked there cannot be read by others.
+        os.lseek(descriptor, PID, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 _held: "weakref.WeakSet[Lock]" = weakref.WeakSet()
