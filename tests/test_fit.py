@@ -14,6 +14,7 @@ from fathom.errors import InputError
 from fathom.training.run import Run
 from fathom.verbs.evaluate import evaluate
 from fathom.verbs.fit import fit, seconds
+from fathom.verbs.train import resume
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +109,23 @@ def test_time_bounds_the_length(tmp_path: Path) -> None:
     run = fit(folder, time="20s", out=tmp_path / "run", export=False)
     steps = run.record["steps"]
     assert run.record["settings"]["steps"] == steps and run.rows[-1]["step"] == steps
+
+
+def test_a_timed_run_that_was_killed_before_its_length_was_fixed_keeps_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = paint(tmp_path / "pictures", 40)
+
+    def killed(*given: Any) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fathom.training.budget.Budget.steps", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(folder, time="9s", out=tmp_path / "run", export=False)
+    run = resume(tmp_path / "run", export=False)
+    assert run.record["steps"] == run.rows[-1]["step"]
+    assert run.record["steps"] < 200
 
 
 def test_bad_pictures_are_named_and_may_be_skipped(tmp_path: Path) -> None:

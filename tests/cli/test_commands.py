@@ -64,7 +64,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["show", "lent"], "did you mean 'lenet'"),
     (["verify"], "--all"),
     (["verify", "lennet"], "did you mean"),
-    (["verify", "CL05"], "no recipe fulfils"),
+    (["verify", "CL05"], "nothing fulfils"),
     (["compare", "nowhere", "nowhere"], "is no run folder"),
     (["import", "nowhere.pt"], "is no file"),
     (["new", "system", "Bad-Name"], "lower-case words"),

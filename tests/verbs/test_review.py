@@ -23,6 +23,7 @@ from fathom.settings import flatten, override
 from fathom.tasks.tabular_regression import TabularRegression
 from fathom.tasks.vector_classification import VectorClassification
 from fathom.training import SGD, CrossEntropy, Experiment, GradientDescent, Live, Parallel, WarmupCosine
+from fathom.training.budget import LAST, Budget
 from fathom.training.checkpoint import CheckpointError, CheckpointFolder
 from fathom.training.guard import locate
 from fathom.training.loop import Event
@@ -30,7 +31,7 @@ from fathom.training.observers import Evaluate, Interrupt
 from fathom.training.optim import Live as LiveOptimizer
 from fathom.training.run import Run
 from fathom.verbs import importing
-from fathom.verbs.fit import steps_within, suit
+from fathom.verbs.fit import suit
 from fathom.verbs.report import repeat
 from fathom.verbs.train import resume, train
 
@@ -121,9 +122,51 @@ def test_measuring_steps_leaves_a_live_module_and_its_optimizer_as_they_were() -
     )
     experiment = small(net, learning=how, steps=1000)
     before = {n: t.clone() for n, t in net.state_dict().items()}
-    assert steps_within(experiment, experiment.data.load(), 60.0, "cpu") > 1
+    assert Budget(60.0).steps(experiment, experiment.data.load(), Parallel()) > 1
     assert all(torch.equal(t, before[n]) for n, t in net.state_dict().items())
     assert optimizer.param_groups[0]["lr"] == 0.5 and not optimizer.state
+
+
+def test_a_run_that_becomes_slow_ends_before_its_time_is_up() -> None:
+    budget = Budget(LAST + 60.0)
+    event = Event(10, {}, small(nn.Linear(8, 2)).learner())
+    budget(event)
+    assert event.stop is None
+    budget.began -= 61.0
+    budget(event)
+    assert event.stop == "the time of 66 s is nearly up"
+    event.stop = "no better accuracy"
+    budget(event)
+    assert event.stop == "no better accuracy"
+
+
+def test_one_sitting_at_a_time(tmp_path: Path) -> None:
+    """What follows the training is guarded too: a second process must not export or report meanwhile."""
+    run = train(small(nn.Linear(8, 2)), out=tmp_path / "run", export=False)
+    script = (
+        "import sys; from pathlib import Path; from fathom.training.run import Run\n"
+        "with Run(Path(sys.argv[1])).alone(): print('mine', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, str(run.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None and other.stdout.readline() == b"mine\n"
+    try:
+        with pytest.raises(InputError, match=rf"another process writes this folder \(pid {other.pid}\)"):
+            resume(run.folder, experiment=small(nn.Linear(8, 2)))
+    finally:
+        other.communicate(b"")
+    assert resume(run.folder, experiment=small(nn.Linear(8, 2)), export=False).digest == run.digest
+
+
+def test_a_model_that_does_not_suit_its_task_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a size of the model was changed"):
+        train(small(nn.Linear(8, 3)), out=tmp_path / "wide")
+    with pytest.raises(InputError, match="does not take what its task gives it"):
+        train(small(nn.Linear(7, 2)), out=tmp_path / "narrow")
+    assert not (tmp_path / "wide").exists() and not (tmp_path / "narrow").exists()
+    with pytest.raises(InputError, match="states of shapes"):
+        train("char_lstm", settings=[("model.width", "64")], out=tmp_path / "lstm")
 
 
 def test_a_live_optimizer_given_again_after_a_stop_keeps_its_rate(tmp_path: Path) -> None:

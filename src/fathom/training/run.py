@@ -8,6 +8,7 @@ report.html     what it reached, to look at
 model/          the artifact: what ``predict`` and ``serve`` use
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -15,7 +16,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -63,6 +64,17 @@ class Run:
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(draft, file)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only one that works on this folder. Raises ``InputError`` while another process does."""
+        from fathom.training.disk import Lock
+
+        lock = Lock(self.folder / ".lock")
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def result(self) -> dict[str, Any]:

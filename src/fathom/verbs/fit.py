@@ -1,8 +1,6 @@
 """Fit: your own data, your own model or ours, a budget of time, and the same run folder as any recipe."""
 
-import copy
 import re
-import time as clock
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +16,6 @@ from fathom.verbs.train import apply, begin, clean_refusal, set_threads
 if TYPE_CHECKING:
     from fathom.data.split import Data
     from fathom.training.experiment import Experiment
-
-WARM, PROBED = 5, 15  # steps that are made and undone to measure a step: 20 in all
 
 
 def fit(
@@ -51,24 +47,22 @@ def fit(
     model = None if data is None else model
     import torch  # noqa: F401 - first, since the budget does not pay for it
 
-    began = clock.monotonic()
-    budget = seconds(time) if time is not None else None
-    if budget is not None and steps is not None:
+    from fathom.training.budget import Budget
+
+    if time is not None and steps is not None:
         raise InputError("give time or steps, not both: the length of a run has one source")
+    budget = Budget(seconds(time)) if time is not None else None
     set_threads(threads)
     given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
     name, origin, experiment, extra = propose(place, options, given, model, optimizer, say)
 
-    def length(experiment: "Experiment", data: "Data") -> int:
-        assert budget is not None
-        return steps_within(experiment, data, budget - (clock.monotonic() - began), device)
-
+    origin["time"] = budget.seconds if budget is not None else None
     run = begin(out, name, {"origin": origin, "extra": extra})
     run.load_report = getattr(model, "load_report", None)
     session = Session(
         run=run, experiment=experiment, name=name, device=device, observers=observers, export=export,
-        say=say, length=length if budget is not None else None, extra=extra,
+        say=say, budget=budget, extra=extra,
     )  # fmt: skip
     with clean_refusal(run):
         return conduct(session)
@@ -207,34 +201,3 @@ def seconds(text: str | float) -> float:
     if value <= 0:
         raise InputError(f"time {text!r} is no length of time; write 90s, 5m or 1h")
     return value
-
-
-def steps_within(experiment: "Experiment", data: "Data", left: float, device: str) -> int:
-    """How many steps fit into ``left`` seconds, by measuring 20 of them, whose effect is undone.
-
-    Time for evaluating, exporting and the report is set aside, from one evaluation that is measured.
-    """
-    from fathom.task import Boundary
-    from fathom.training.loop import train as loop
-    from fathom.training.parallel import join
-    from fathom.training.state import gather, scatter
-
-    parallel = join(device)
-    began = clock.monotonic()
-    learner = experiment.learner(parallel)
-    untouched = copy.deepcopy(gather(learner, {"learner": learner}))  # a live module is trained itself
-    stamps: list[float] = []
-    source = experiment.source(data, parallel)
-    loop(learner, source, steps=WARM + PROBED, observers=[lambda event: stamps.append(clock.monotonic())])
-    step = (stamps[-1] - stamps[WARM - 1]) / PROBED
-    start = clock.monotonic()
-    for split in (data.valid, data.test):
-        if split is not None:
-            experiment.task.evaluate(Boundary(experiment.task, learner.model), split)
-    evaluation = clock.monotonic() - start
-    scatter(untouched, learner, {"learner": learner})
-    every = experiment.evaluate_every
-    per_step = step + (evaluation / every if every else 0.0)
-    ending = 2 * evaluation + 6.0  # scoring, export with its check, report
-    usable = left - (clock.monotonic() - began) - ending
-    return max(1, min(experiment.steps, int(0.92 * usable / per_step)))

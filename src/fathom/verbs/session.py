@@ -17,6 +17,8 @@ from fathom.training.run import Run, code_digest, now
 
 if TYPE_CHECKING:
     from fathom.data.split import Data
+    from fathom.task import Task
+    from fathom.training.budget import Budget
     from fathom.training.checkpoint import CheckpointFolder, Loaded
     from fathom.training.experiment import Experiment
     from fathom.training.loop import Event, Learner
@@ -44,7 +46,7 @@ class Session:
     trackers: Sequence[Any] = ()
     export: bool = True
     say: Callable[[str], None] = lambda text: None
-    length: Callable[["Experiment", "Data"], int] | None = None  # fixes the steps of a timed run, once
+    budget: "Budget | None" = None  # of a timed run whose steps are not fixed yet
     extra: dict[str, Any] = field(default_factory=dict)  # for the report: baselines, what was seen
 
 
@@ -54,7 +56,10 @@ def conduct(session: Session) -> Run:
     from fathom.verbs.finish import finish
 
     parallel = join(session.device)
+    stack = contextlib.ExitStack()
     try:
+        if parallel.leads:
+            stack.enter_context(session.run.alone())
         if "result" not in session.run.record:
             with deterministic(session.experiment.deterministic):
                 fulfil(session, parallel)
@@ -68,6 +73,7 @@ def conduct(session: Session) -> Run:
             )
         raise
     finally:
+        stack.close()
         leave()
     return session.run
 
@@ -97,11 +103,12 @@ def fulfil(session: Session, parallel: "Parallel") -> None:
     from fathom.verbs.finish import conclude
 
     data = session.experiment.data.load()
-    if session.length is not None:
-        steps = parallel.lead(session.length(session.experiment, data))
+    if session.budget is not None:
+        steps = parallel.lead(session.budget.steps(session.experiment, data, parallel))
         session.experiment = replace(session.experiment, steps=int(steps))
     experiment = session.experiment
     learner = experiment.learner(parallel)
+    fits(experiment.task, learner.model)
     best = experiment.keep_best if experiment.evaluate_every else 0
     identity = identify(session.name, learner)
     with contextlib.ExitStack() as stack:
@@ -111,7 +118,7 @@ def fulfil(session: Session, parallel: "Parallel") -> None:
         sitting = Sitting(session, parallel, data, learner, folder)
         start = sitting.go_on()
         if parallel.leads:
-            describe(session, learner, data, parallel)  # the folder is ours now, and the checkpoints too
+            describe(session, learner, data, parallel)
         sitting.train(start)
         if parallel.leads:
             if experiment.keep == "best" and experiment.evaluate_every:
@@ -121,6 +128,30 @@ def fulfil(session: Session, parallel: "Parallel") -> None:
             }
             result = {"seconds": sitting.seconds, "digest": digest(weights), "stopped": sitting.stopped}
             conclude(session, learner, data, result)
+
+
+def fits(task: "Task", model: Any) -> None:
+    """Try the model on the task's own examples: what it gives must be what is evaluated, exported, served."""
+    from fathom.deployment.export import edge_cases
+    from fathom.task import Boundary, collate
+
+    samples, training = edge_cases(task)[:2], model.training
+    try:
+        made = Boundary(task, model)(collate(task, samples))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise InputError(f"the model does not take what its task gives it: {error}") from error
+    finally:
+        model.train(training)
+    for port in task.outputs():
+        shape = made[port.name].shape
+        alike = len(shape) == len(port.shape) and all(
+            isinstance(n, str) or n == m for n, m in zip(port.shape, shape, strict=True)
+        )
+        if not alike:
+            raise InputError(
+                f"the model's {port.name} has the shape {shape}, the task's {port.shape}: a size of the model"
+                " was changed and the task's was not, or the other way round"
+            )
 
 
 def describe(session: Session, learner: "Learner", data: "Data", parallel: "Parallel") -> None:
@@ -263,7 +294,8 @@ class Sitting:
         from fathom.training.learner import GradientLearner
         from fathom.training.observers import Checkpoints, Guard
 
-        first = [] if isinstance(self.learner, GradientLearner) else [Guard()]
+        first: list[Any] = [self.session.budget] if self.session.budget is not None else []
+        first += [] if isinstance(self.learner, GradientLearner) else [Guard()]
         listed: list[Any] = [*first, *([self.evaluate] if self.evaluate else []), interrupt]
         if self.log is None:
             return listed

@@ -156,12 +156,16 @@ def resume(
         own = "its own recipe: fathom train module:function --resume RUN"
         what = own if origin["kind"] == "function" else "live objects: fathom.resume(folder, experiment=...)"
         raise InputError(f"{run.folder} was made from {what}")
+    budget = None
     if record.get("steps") and origin["kind"] == "fit":  # fixed before step 0; the clock is not asked again
         rebuilt = replace(rebuilt, steps=record["steps"])
+    elif origin.get("time"):  # stopped before that
+        from fathom.training.budget import Budget
+
+        budget = Budget(origin["time"])
     session = Session(
         run=run, experiment=rebuilt, name=record["name"], device=device, observers=observers,
-        trackers=trackers,
-        export=export, say=say, extra=record.get("extra") or {},
+        trackers=trackers, export=export, say=say, budget=budget, extra=record.get("extra") or {},
     )  # fmt: skip
     return conduct(session)
 
