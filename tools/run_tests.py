@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def run(options: list[str]) -> tuple[int, Counter[str]]:
-    """pytest with these options: its exit code, and how many tests ended in which way."""
+    """Run pytest with these options: its exit code, and how many tests ended in which way."""
     with tempfile.TemporaryDirectory() as scratch:
         listing = Path(scratch) / "tests.xml"
         command = [*PYTEST, *options, f"--junitxml={listing}"]

@@ -66,14 +66,14 @@ class Shuffled:
 
     def places(self, start: int) -> Iterator[tuple[int, Tensor]]:
         """(epoch, row numbers) of this process for steps ``start``, ``start + 1``, ..."""
-        step, share = start, self.size // self.world
+        size, per_epoch = self.size, self.steps_per_epoch
+        share = size // self.world
+        epoch, offset = divmod(start, per_epoch)
         while True:
-            epoch, offset = divmod(step, self.steps_per_epoch)
             order = permutation(len(self.split), self.seed, epoch)
-            for k in range(offset, self.steps_per_epoch):
-                first = k * self.size + self.rank * share
+            for first in range(offset * size + self.rank * share, per_epoch * size, size):
                 yield epoch, order[first : first + share]
-                step += 1
+            epoch, offset = epoch + 1, 0
 
     def stream(self, learner: Any, start: int) -> Iterator[tuple[Any, ...]]:
         if self.workers:
@@ -85,8 +85,8 @@ class Shuffled:
 
     def finish(self, epoch: int, index: Tensor, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         """Augment, move to the device, and bring the inputs into the form the model takes."""
-        draws = sum(a.draws for a in self.augment)
-        if draws:
+        if self.augment:
+            draws = sum(a.draws for a in self.augment)
             numbers, first = uniform(self.seed, epoch, index, draws), 0
             for augment in self.augment:
                 batch = augment(batch, numbers[:, first : first + augment.draws])

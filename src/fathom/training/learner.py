@@ -120,10 +120,10 @@ class GradientLearner:
 
     def clip(self) -> Tensor:
         """Clip as asked; the norm before clipping is always measured, and logged."""
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
         if self.how.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(self.parameters, self.how.clip_norm, norm)
+            norm = nn.utils.clip_grad_norm_(self.parameters, self.how.clip_norm)
+        else:
+            norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         if self.how.clip_value is not None:
             nn.utils.clip_grad_value_(self.parameters, self.how.clip_value)
         return norm

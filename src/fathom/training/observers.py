@@ -89,8 +89,11 @@ class Evaluate:
         self.best, self.waited = state["best"], state["waited"]
 
 
+SHARE = 0.005  # of the time, for checkpoints that are not due
+
+
 class Checkpoints:
-    """Saves the whole state: at least every 10 seconds, and every 50 steps where that costs under 1 %.
+    """Saves the whole state: at least every 10 seconds, and every 50 steps where that costs under 0.5 %.
 
     A model of a few kilobytes that makes a thousand steps a second would otherwise spend its time on
     ``fsync``. Evaluated states are saved with their score, and the last step always is.
@@ -113,7 +116,7 @@ class Checkpoints:
     def __call__(self, event: Event) -> None:
         score = self.evaluate.score if self.evaluate else None
         passed = time.perf_counter() - self.saved
-        cheap = event.steps % self.every == 0 and self.cost <= 0.01 * passed
+        cheap = event.steps % self.every == 0 and self.cost <= SHARE * passed
         if (
             score is None
             and not cheap

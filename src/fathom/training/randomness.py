@@ -9,6 +9,7 @@ workers or processes.
 
 import hashlib
 import json
+from functools import cache
 from typing import Any
 
 import torch
@@ -34,15 +35,22 @@ def permutation(count: int, seed: int, epoch: int) -> Int[Tensor, "count"]:
     return torch.randperm(count, generator=generator(seed, "order", epoch))
 
 
+@cache
+def _accelerated() -> bool:
+    return torch.accelerator.is_available()
+
+
 def seed_step(seed: int, step: int, rank: int = 0) -> None:
     """Set torch's default generators for one step, so that layers such as dropout may draw from them.
 
     ``torch.manual_seed`` would do the same at a hundred times the cost (it also visits every
     backend and NumPy); the CPU generator alone takes about a microsecond.
     """
-    start = key(seed, "step", step, rank)
+    # ``key(seed, "step", step, rank)``, spelled out: the text that JSON makes of these, at a quarter of the time.
+    text = f'[{seed}, "step", {step}, {rank}]'.encode()
+    start = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
     torch.default_generator.manual_seed(start)
-    if torch.accelerator.is_available():
+    if _accelerated():
         torch.get_device_module().manual_seed(start)
 
 

@@ -209,12 +209,21 @@ def machine() -> dict[str, Any]:
 
 @cache
 def processor() -> str:
-    """The name of the processor, as far as the system tells."""
+    """The processor, as far as the system tells: name, family and model, widest vector instructions.
+
+    Two machines with the same text run the same kernels and so round alike; a name alone may stand for
+    several generations.
+    """
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
         return platform.processor() or platform.machine()
+    first = text.split("\n\n", 1)[0].splitlines()
+    told = {n.strip(): v.strip() for n, _, v in (line.partition(":") for line in first)}
+    flags = told.get("flags", "").split()
+    widest = next((name for name in ("avx512f", "avx2", "avx") if name in flags), "")
+    kind = f"family {told['cpu family']}, model {told['model']}" if "cpu family" in told else ""
+    return ", ".join(part for part in (told.get("model name", platform.machine()), kind, widest) if part)
 
 
 @cache

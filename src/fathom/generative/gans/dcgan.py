@@ -37,7 +37,7 @@ CARD = Card(
     rows=("GN03",),
     differs=(
         "Noise is normal: the paper draws it uniformly from a cube.",
-        "The side of the images may be 28: the first maps are then 7 pixels wide, where the paper's are 4.",
+        "The side of the images may be any from 8: 28 pixels are halved to 14, 7 and 3, where 64 end in 4.",
         "Shipped is a moving average of the generator's weights, which flickers less than the last ones.",
         "The recipe's networks are narrower and its learning rates higher: it has minutes, not days.",
     ),
@@ -62,25 +62,21 @@ class Config:
         for name in ("channels", "noise", "width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        if self.image_size < 8 or self.image_size != self.first << self.levels:
-            raise ValueError(
-                f"image_size is {self.image_size}; it must be 4, 5, 6 or 7, doubled once or more: 28, 32, 64"
-            )
+        if self.image_size < 8:
+            raise ValueError(f"image_size is {self.image_size}; it must be 8 or more pixels")
 
     @property
-    def levels(self) -> int:
-        """How often the side is doubled: until it was below 8."""
-        return max(0, self.image_size.bit_length() - 3)
-
-    @property
-    def first(self) -> int:
-        """Side of the generator's first maps, and of the discriminator's last."""
-        return self.image_size >> self.levels
+    def sides(self) -> list[int]:
+        """Sides of the maps, from the image inwards: halved, rounding down, until 4 or less are left."""
+        sides = [self.image_size]
+        while sides[-1] > 4:
+            sides.append(sides[-1] // 2)
+        return sides
 
     @property
     def widths(self) -> list[int]:
         """Maps at each level, from next to the image inwards."""
-        return [self.width << level for level in range(self.levels)]
+        return [self.width << level for level in range(len(self.sides) - 1)]
 
     def build(self) -> "DCGAN":
         return DCGAN(self)
@@ -90,18 +86,15 @@ class Generator(nn.Sequential):
     """Noise to image: one layer spreads it over small maps, each further one doubles their side."""
 
     def __init__(self, cfg: Config) -> None:
-        outer, *inner = cfg.widths
-        widths = [*inner[::-1], outer]
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(cfg.noise, widths[0], cfg.first, bias=False),
-            nn.BatchNorm2d(widths[0]),
-            nn.ReLU(inplace=True),
-        ]
-        for wide, narrow in pairwise(widths):
-            layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(narrow), nn.ReLU(inplace=True)]
-        layers += [nn.ConvTranspose2d(outer, cfg.channels, 4, stride=2, padding=1, bias=False), nn.Tanh()]
-        super().__init__(*layers)
+        widths, (first, *larger) = [*cfg.widths[::-1], cfg.channels], cfg.sides[::-1]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(cfg.noise, widths[0], first, bias=False)]
+        for (wide, narrow), side in zip(pairwise(widths), larger, strict=True):
+            odd = side % 2  # a side of 7 was halved to 3: doubling alone would give 6
+            layers += [nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
+            layers += [
+                nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, output_padding=odd, bias=False)
+            ]
+        super().__init__(*layers, nn.Tanh())
 
     def forward(self, input: Float[Tensor, "b z"]) -> Float[Tensor, "b c h w"]:
         return super().forward(input[:, :, None, None])
@@ -119,7 +112,7 @@ class Discriminator(nn.Sequential):
         for narrow, wide in pairwise(widths):
             layers += [nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=False)]
             layers += [nn.BatchNorm2d(wide), nn.LeakyReLU(0.2, inplace=True)]
-        super().__init__(*layers, nn.Conv2d(widths[-1], 1, cfg.first, bias=False))
+        super().__init__(*layers, nn.Conv2d(widths[-1], 1, cfg.sides[-1], bias=False))
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b"]:
         return super().forward(input).flatten()
