@@ -4,18 +4,16 @@ Both learn with the same network, batch size, replay memory, learning rate and h
 for each environment step, in one process and with the same number of threads, in turns (A B A B ...).
 Neither is evaluated or saved while the clock runs.
 
-    python benchmarks/dqn_speed.py --pairs 5 --threads 1 --out dqn_speed.json
+    python benchmarks/dqn_speed.py --pairs 5 --threads 1
 """
 
 import argparse
 import dataclasses
-import json
-import platform
-import statistics
-import sys
+import importlib.metadata
 import time
-from pathlib import Path
 from typing import Any
+
+from pairs import keep, paired, shown, spread
 
 
 def ours(steps: int, seed: int) -> float:
@@ -58,57 +56,33 @@ def theirs(steps: int, seed: int) -> float:
     return model.num_timesteps / (time.perf_counter() - began)
 
 
-def measure(pairs: int, steps: int, threads: int) -> dict[str, Any]:
-    """All pairs, their ratios, and what they were measured on."""
-    import stable_baselines3
-    import torch
-
-    torch.set_num_threads(threads)
-    for run in (ours, theirs):
-        run(1500, 0)  # imports, first calls and fresh memory are nobody's merit
-    a, b = [], []
-    for seed in range(1, pairs + 1):
-        a.append(ours(steps, seed))
-        b.append(theirs(steps, seed))
-        print(f"pair {seed}: {a[-1]:.0f} and {b[-1]:.0f} steps per second", file=sys.stderr, flush=True)
-    ratios = [x / y for x, y in zip(a, b, strict=True)]
-    return {
-        "benchmark": "dqn_speed",
-        "unit": "environment steps per second",
-        "steps": steps,
-        "threads": threads,
-        "fathom": summary(a),
-        "stable_baselines3": summary(b),
-        "ratio": summary(ratios),
-        "target": {"ratio": 2.0, "met": statistics.median(ratios) >= 2.0},
-        "versions": {"torch": torch.__version__, "stable_baselines3": stable_baselines3.__version__},
-        "machine": {"system": platform.platform(terse=True), "processor": platform.machine()},
-    }
-
-
-def summary(values: list[float]) -> dict[str, Any]:
-    return {
-        "median": statistics.median(values),
-        "lowest": min(values),
-        "highest": max(values),
-        "all": values,
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--pairs", type=int, default=5, help="runs of each, in turns; 3 or more")
     parser.add_argument("--steps", type=int, default=8000, help="environment steps of each run")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="write the JSON here, not to stdout")
+    parser.add_argument("--out", help="the result as JSON (default: benchmarks/results/dqn_speed.json)")
     given = parser.parse_args()
     if given.pairs < 3 or given.steps < 2000 or given.threads < 1:
         parser.error("give --pairs 3 or more, --steps 2000 or more, --threads 1 or more")
-    text = json.dumps(measure(given.pairs, given.steps, given.threads), indent=1)
-    if given.out is None:
-        print(text)
-    else:
-        given.out.write_text(text + "\n", encoding="utf-8")
+    import torch
+
+    torch.set_num_threads(given.threads)
+    for run in (ours, theirs):
+        run(1500, 0)  # imports, first calls and fresh memory are nobody's merit
+    seeds = iter(range(10_000))  # a pair has two neighbouring seeds: episodes differ in length, not in cost
+    found = paired(
+        lambda: ours(given.steps, next(seeds)), lambda: theirs(given.steps, next(seeds)), given.pairs
+    )
+    row = {
+        "what": "DQN on CartPole: environment steps per second",
+        "ours": spread(found["ours"], ".0f"),
+        "other": f"stable-baselines3 {importlib.metadata.version('stable-baselines3')}"
+        f" {spread(found['other'], '.0f')}",
+        "ratio": shown(found),
+        "goal": "ratio >= 2",
+    }
+    keep("dqn_speed", [row], found | {"steps": given.steps, "threads": given.threads}, given.out)
 
 
 if __name__ == "__main__":

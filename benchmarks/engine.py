@@ -48,13 +48,13 @@ def experiments() -> dict[str, Experiment]:
     small = char_lstm.tiny()
     return {
         "LeNet, batch 64": Experiment(
-            model=lenet.Config(), data=memory(images, labels), task=DIGITS, steps=400, **common
+            model=lenet.Config(), data=memory(images, labels), task=DIGITS, steps=600, **common
         ),
         "MLP 6 x 256, batch 64": Experiment(
-            model=Wide(), data=memory(vectors, labels), steps=800,
+            model=Wide(), data=memory(vectors, labels), steps=2000,
             task=VectorClassification(labels=names, inputs_count=256), **common,
         ),
-        "LSTM of char_lstm's tiny run": replace(small, steps=150),
+        "LSTM of char_lstm's tiny run": replace(small, steps=1500),
     }  # fmt: skip
 
 

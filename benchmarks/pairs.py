@@ -62,7 +62,7 @@ def arguments(text: str | None) -> argparse.Namespace:
 
 
 def keep(name: str, rows: list[dict[str, str]], details: dict[str, Any], out: str | None = None) -> None:
-    """Print the rows, and write them with everything behind them."""
+    """Print the rows, and write them with everything behind them; ``load`` of the machine as it ends."""
     from fathom.training.run import machine, now, versions
 
     for row in rows:
@@ -71,6 +71,6 @@ def keep(name: str, rows: list[dict[str, str]], details: dict[str, Any], out: st
     file.parent.mkdir(parents=True, exist_ok=True)
     record = {
         "rows": rows, "details": details, "machine": machine(), "versions": versions(), "measured": now(),
-        "load_before": os.getloadavg()[0], "seconds": time.process_time(),
+        "load": os.getloadavg()[0], "seconds": time.process_time(),
     }  # fmt: skip
     file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

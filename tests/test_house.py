@@ -111,6 +111,14 @@ def test_a_folder_of_systems_holds_only_systems() -> None:
             assert file in SYSTEM_FILES, f"{file} is no system"
 
 
+def test_fundamentals_holds_only_primitives() -> None:
+    """But for the twin itself, and for the scores of boxes that evaluation alone needs."""
+    made = {entry.path for entry in catalog.primitives().values()}
+    for file in FILES:
+        if part_of(file) == "fundamentals" and file.name not in ("__init__.py", "twin.py", "box_scores.py"):
+            assert file in made, f"{file} has no card"
+
+
 @pytest.mark.parametrize("name", list(catalog.systems()))
 def test_a_system_imports_nothing_but_its_materials(name: str) -> None:
     entry = catalog.systems()[name]

@@ -1,5 +1,6 @@
 """Compare: two runs side by side, with a paired test on the items that both were scored on."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,49 @@ def compare(first: str | Path, second: str | Path, *, out: str | Path | None = N
     for run in runs:
         if not run.result:
             raise InputError(f"{run.folder} is not finished; go on with: fathom train --resume {run.folder}")
+    if runs[0].folder.resolve() == runs[1].folder.resolve():
+        raise InputError(f"{first} and {second} are the same run; name two")
     a, b = (run.record["settings"] for run in runs)
     differences = {k: (a.get(k), b.get(k)) for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)}
+    names = named(runs)
     tests, why = paired(runs)
     page = compare_report(
-        runs=[
-            {"name": f"{title_of(r.record)} ({r.folder.name})", "metrics": r.metrics, "curves": r.rows,
-             "cost": cost(r.record), "recipe": r.record["settings"]}
-            for r in runs
-        ],
+        runs=[described(run, name) for run, name in zip(runs, names, strict=True)],
         differences=differences,
-        tests=tests,
-    )  # fmt: skip
+        tests=[{"a": names[1], "b": names[0], **test} for test in tests],
+        command=shlex.join(["fathom", "compare", str(first), str(second)]),
+    )
     target = Path(out) if out else runs[1].folder / f"compare-{runs[0].folder.name}.html"
     write(target, page)
     return {"page": str(target), "differences": differences, "tests": tests, "note": why}
+
+
+def named(runs: list[Run]) -> list[str]:
+    """A name of its own for each run: that of its folder, with more of the path where that is not enough."""
+    short = [run.folder.name for run in runs]
+    return short if len(set(short)) == len(short) else [str(run.folder) for run in runs]
+
+
+def described(run: Run, name: str) -> dict[str, Any]:
+    """What the page shows of one run."""
+    from fathom.report.intervals import Interval
+    from fathom.report.run_report import curves
+
+    result = run.result
+    metrics: dict[str, Any] = {
+        n: Interval(v, *result["intervals"][n]) if n in result["intervals"] else v
+        for n, v in result["metrics"].items()
+    }
+    lines = {
+        metric if split == "train" else f"{split}/{metric}": points
+        for metric, splits in curves(run.rows).items()
+        for split, points in splits.items()
+        if len(points) > 1
+    }
+    return {
+        "name": name, "metrics": metrics, "curves": lines, "cost": {"run": title_of(run.record)} | cost(run.record),
+        "recipe": run.record["settings"],
+    }  # fmt: skip
 
 
 def paired(runs: list[Run]) -> tuple[list[dict[str, Any]], str]:

@@ -2,6 +2,7 @@
 
     <!-- record: lenet.summary.test/accuracy.mean | .4f -->0.9912<!-- end -->
     <!-- table: systems -->...<!-- end -->
+    <!-- file: examples/own_loop.py -->...<!-- end -->
 
 A path walks through a record's JSON; what follows the bar is a Python format. ``benchmarks:NAME`` reads
 ``benchmarks/results/NAME.json`` instead.
@@ -15,7 +16,7 @@ from typing import Any
 from fathom import catalog, evidence
 
 ROOT = catalog.ROOT.parents[1]
-MARK = re.compile(r"<!-- (record|table): ([^>]*?) -->(.*?)<!-- end -->", re.DOTALL)
+MARK = re.compile(r"<!-- (record|table|file): ([^>]*?) -->(.*?)<!-- end -->", re.DOTALL)
 
 
 def documents() -> list[Path]:
@@ -40,10 +41,19 @@ def fill(text: str) -> str:
 
     def content(match: re.Match[str]) -> str:
         kind, what = match[1], match[2].strip()
-        made = value(what) if kind == "record" else f"\n{TABLES[what]()}\n"
+        made = {"record": value, "table": table, "file": quoted}[kind](what)
         return f"<!-- {kind}: {what} -->{made}<!-- end -->"
 
     return MARK.sub(content, text)
+
+
+def table(what: str) -> str:
+    return f"\n{TABLES[what]()}\n"
+
+
+def quoted(path: str) -> str:
+    """A program of the checkout, whole, as a block of code."""
+    return f"\n```python\n{(ROOT / path).read_text(encoding='utf-8')}```\n"
 
 
 def value(what: str) -> str:
