@@ -61,9 +61,12 @@ def described(run: Run, name: str) -> dict[str, Any]:
         if len(points) > 1
     }
     return {
-        "name": name, "metrics": metrics, "curves": lines, "cost": {"run": title_of(run.record)} | cost(run.record),
+        "name": name,
+        "metrics": metrics,
+        "curves": lines,
+        "cost": {"run": title_of(run.record)} | cost(run.record),
         "recipe": run.record["settings"],
-    }  # fmt: skip
+    }
 
 
 def paired(runs: list[Run]) -> tuple[list[dict[str, Any]], str]:
