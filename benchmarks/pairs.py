@@ -9,7 +9,6 @@ import json
 import os
 import random
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,15 +61,19 @@ def arguments(text: str | None) -> argparse.Namespace:
 
 
 def keep(name: str, rows: list[dict[str, str]], details: dict[str, Any], out: str | None = None) -> None:
-    """Print the rows, and write them with everything behind them; ``load`` of the machine as it ends."""
+    """Print the rows, and write them with everything behind them.
+
+    Rows of an earlier call stay where this one measured only some of them; each has its own date and load.
+    """
     from fathom.training.run import machine, now, versions
 
-    for row in rows:
-        print(" | ".join(row.values()), flush=True)
     file = Path(out) if out else RESULTS / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    record = {
-        "rows": rows, "details": details, "machine": machine(), "versions": versions(), "measured": now(),
-        "load": os.getloadavg()[0], "seconds": time.process_time(),
-    }  # fmt: skip
+    about = {"machine": machine(), "versions": versions(), "measured": now(), "load": os.getloadavg()[0]}
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"rows": [], "details": {}}
+    kept = {row["what"]: row for row in earlier["rows"]}
+    for row in rows:
+        print(" | ".join(row.values()), flush=True)
+        kept[row["what"]] = row | {"about": about}
+    record = {"rows": list(kept.values()), "details": earlier["details"] | details}
     file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

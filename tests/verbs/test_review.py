@@ -144,8 +144,8 @@ def test_one_sitting_at_a_time(tmp_path: Path) -> None:
     """What follows the training is guarded too: a second process must not export or report meanwhile."""
     run = train(small(nn.Linear(8, 2)), out=tmp_path / "run", export=False)
     script = (
-        "import sys; from pathlib import Path; from fathom.training.run import Run\n"
-        "with Run(Path(sys.argv[1])).alone(): print('mine', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from fathom.training.disk import alone\n"
+        "with alone(Path(sys.argv[1])): print('mine', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", script, str(run.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -156,6 +156,16 @@ class Lock:
             self.descriptor = -1
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only one that works on a folder. Raises ``InputError`` while another process does."""
+    lock = Lock(folder / ".lock")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _lock(descriptor: int) -> None:
     """Lock an open file for this process alone, without waiting; ``OSError`` where another has it."""
     if os.name == "nt":

@@ -8,7 +8,6 @@ report.html     what it reached, to look at
 model/          the artifact: what ``predict`` and ``serve`` use
 """
 
-import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -16,7 +15,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -64,17 +63,6 @@ class Run:
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(draft, file)
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Be the only one that works on this folder. Raises ``InputError`` while another process does."""
-        from fathom.training.disk import Lock
-
-        lock = Lock(self.folder / ".lock")
-        try:
-            yield
-        finally:
-            lock.release()
 
     @property
     def result(self) -> dict[str, Any]:

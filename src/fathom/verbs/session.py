@@ -52,6 +52,7 @@ class Session:
 
 def conduct(session: Session) -> Run:
     """Train what is not trained yet, then make what is missing: result, artifact, ONNX, report."""
+    from fathom.training.disk import alone
     from fathom.training.parallel import join, leave
     from fathom.verbs.finish import finish
 
@@ -59,7 +60,7 @@ def conduct(session: Session) -> Run:
     stack = contextlib.ExitStack()
     try:
         if parallel.leads:
-            stack.enter_context(session.run.alone())
+            stack.enter_context(alone(session.run.folder))
         if "result" not in session.run.record:
             with deterministic(session.experiment.deterministic):
                 fulfil(session, parallel)
