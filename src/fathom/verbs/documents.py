@@ -154,7 +154,32 @@ def benchmarks_table() -> str:
     return "\n".join(rows)
 
 
+def primitives_table() -> str:
+    """Every primitive: its rows of the roadmap, what it equals, how far it is from its plain twin."""
+    kept = evidence.primitives()
+    rows = [
+        "| primitive | rows | equal to | largest gap to its twin | tests | record |",
+        "|---|---|---|---|---|---|",
+    ]
+    for entry in sorted(catalog.primitives().values(), key=lambda e: e.module):
+        record = kept.get(entry.name)
+        gap, tests, state = "-", "-", "none yet"
+        if record is not None:
+            twins = record["twins"].values()
+            gap = f"{max(max(t['value'], t['gradient'] or 0.0) for t in twins):.1e}"
+            tests = str(record["passed"])
+            state = "fresh" if record["code"] == evidence.entry_hash(entry.name) else "stale"
+        file = f"../{entry.path.relative_to(ROOT).as_posix()}"
+        oracle = entry.card.oracle.replace("|", "/")
+        rows.append(
+            f"| [{entry.card.title}]({file}) | {', '.join(entry.card.rows)} | {oracle} | {gap} | {tests}"
+            f" | {state} |"
+        )
+    return "\n".join(rows)
+
+
 TABLES = {
+    "primitives": primitives_table,
     "systems": systems_table,
     "unproven": unproven_table,
     "promises": promises_table,
