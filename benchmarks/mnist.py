@@ -131,7 +131,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--official", type=int, default=0, metavar="SEEDS")
-    parser.add_argument("--only", metavar="RECIPE", help="mnist or mnist_quick; none: neither, with --official")
+    parser.add_argument(
+        "--only", metavar="RECIPE", help="mnist or mnist_quick; none: neither, with --official"
+    )
     parser.add_argument("--out")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -1,18 +1,25 @@
 """Settings as values: change one by its dotted name, list them flat, compare two, write them as JSON."""
 
 import ast
+import importlib
 from dataclasses import fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from fathom.errors import InputError, unknown
 
+# Where a value can be exchanged for another by its name: the declared type, what it is called, and the module
+# whose ``choices()`` says which names there are.
+EXCHANGED = {"OptimizerConfig": ("optimizer", "fathom.training.optim")}
+
 
 def override(tree: Any, path: str, text: str) -> Any:
     """A copy of ``tree`` with the setting at ``path`` changed to ``text``, parsed.
 
     ``path`` is dotted (``model.width``); the last part alone is enough where only one setting has
-    that name. An unknown name, a wrong type or a refused value raises ``InputError``.
+    that name. The name of an optimizer (``learning.optimizer=Lion``) puts that one there with its own
+    defaults, so settings of it come after. An unknown name, a wrong type or a refused value raises
+    ``InputError``.
     """
     return _override(tree, _complete(tree, path), text, path)
 
@@ -46,6 +53,7 @@ def _complete(tree: Any, path: str) -> str:
     if path in known or path in branches:
         return path
     ends = [k for k in known if k.rsplit(".", 1)[-1] == path]
+    ends = ends or sorted(b for b in branches if b.rsplit(".", 1)[-1] == path)
     if len(ends) == 1:
         return ends[0]
     if ends:
@@ -55,6 +63,8 @@ def _complete(tree: Any, path: str) -> str:
 
 def _parse(text: str, declared: Any, old: Any, path: str) -> Any:
     kinds = get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
+    if getattr(declared, "__name__", "") in EXCHANGED:
+        return _exchange(text, old, *EXCHANGED[declared.__name__])
     if is_dataclass(old):
         raise InputError(
             f"--set {path}={text}: {path} is a group; set one of its fields: {', '.join(flatten(old))}"
@@ -81,6 +91,14 @@ def _parse(text: str, declared: Any, old: Any, path: str) -> Any:
     raise InputError(f"--set {path}={text}: {path} takes {wanted} (now {old!r}), not {text!r}")
 
 
+def _exchange(name: str, old: Any, kind: str, module: str) -> Any:
+    """The value of that name from a closed set, with its defaults; ``old`` where it is of that kind."""
+    known = importlib.import_module(module).choices()
+    if name not in known:
+        raise unknown(kind, name, [k for k in known if k.lower() == name.lower()] or known)
+    return old if type(old) is known[name] else known[name]()
+
+
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     """``Config(model=Model(depth=4))`` becomes ``{"model.depth": 4}``."""
     flat: dict[str, Any] = {}
@@ -96,9 +114,21 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def diff(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
-    """Settings that differ, by dotted name: the caption of any two learning curves."""
-    a, b = flatten(before), flatten(after)
+    """Settings that differ, by dotted name: the caption of any two learning curves.
+
+    Where another kind of value stands, the names of both are listed.
+    """
+    a, b = _kinds(before) | flatten(before), _kinds(after) | flatten(after)
     return {k: (a.get(k), b.get(k)) for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)}
+
+
+def _kinds(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """The class of each value that has settings of its own, by dotted name."""
+    found: dict[str, Any] = {}
+    for name, value in _items(tree):
+        if is_dataclass(value) and not isinstance(value, type):
+            found |= {f"{prefix}{name}": type(value).__name__} | _kinds(value, f"{prefix}{name}.")
+    return found
 
 
 def to_json(value: Any) -> Any:

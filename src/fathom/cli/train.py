@@ -13,9 +13,16 @@ HELP = "train a recipe of the catalogue, or resume a run"
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", help="a recipe (fathom list), or module:function of your own")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings")
-    parser.add_argument("--out", metavar="FOLDER", help="the run folder (default: runs/<time>-<recipe>)")
+    parser.add_argument(
+        "--out",
+        metavar="PLACE",
+        help="the run folder (default: runs/<time>-<recipe>); with --find-lr the picture, .svg or .png",
+    )
     parser.add_argument("--resume", metavar="RUN", help="go on with this run folder")
     parser.add_argument("--seed", type=int)
+    parser.add_argument(
+        "--find-lr", action="store_true", help="try 100 learning rates, suggest one, and keep nothing"
+    )
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard files")
     parser.add_argument("--no-export", action="store_true", help="make no model.onnx")
     parser.add_argument(
@@ -32,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
             "--resume goes on with the run as it is: --set, --out, --seed and --tensorboard belong to a new"
             " run"
         )
+    if args.find_lr:
+        return find_rate(args)
     from fathom.cli.progress import Progress
     from fathom.verbs import train as verb
 
@@ -57,6 +66,36 @@ def run(args: argparse.Namespace) -> int:
         show.close()
     announce(done, args.json)
     return 0
+
+
+def find_rate(args: argparse.Namespace) -> int:
+    """The range test: the curve as a table or a picture, and the command that uses what it suggests."""
+    if args.resume or args.tensorboard or args.no_export:
+        raise InputError(
+            "--find-lr tries a recipe out: --resume, --tensorboard and --no-export belong to a training run"
+        )
+    if args.out and not args.out.endswith((".svg", ".png")):
+        raise InputError(f"--find-lr draws a picture: end --out {args.out} in .svg or .png")
+    refuse_code(args.recipe)
+    from fathom.verbs.find_rate import find_rate as verb
+
+    found = verb(
+        args.recipe, settings=pairs(args.settings), seed=args.seed, device=args.device, threads=args.threads
+    )
+    if args.out:
+        found.draw(args.out)
+    if args.json:
+        told = {"suggestion": found.suggestion, "ended": found.ended, "rates": found.rates}
+        print(json.dumps(told | {"losses": found.losses, "smooth": found.smooth}))
+    else:
+        print(f"{found.table()}\nended         {found.ended}")
+        print(f"picture       {args.out}\n" if args.out else "", end="")
+        if found.suggestion is not None:
+            print(f"suggestion    {found.suggestion:.2g}")
+            print(f"next          fathom train {args.recipe} --set learning_rate={found.suggestion:.2g}")
+    if found.suggestion is None:
+        print("fathom: the loss never fell, so no learning rate is suggested", file=sys.stderr)
+    return 0 if found.suggestion is not None else 1
 
 
 def announce(done: object, as_json: bool) -> None:

@@ -1,7 +1,8 @@
 """Optimizers by value: a recipe names one and its settings, ``build`` makes the torch optimizer.
 
-A live ``torch.optim.Optimizer``, with a live ``torch.optim.lr_scheduler`` if wanted, serves as well:
-``Live(optimizer, scheduler)``.
+The three that most recipes use are here, the others in ``more_optimizers``; ``choices`` lists all that a
+setting can name. A live ``torch.optim.Optimizer``, with a live ``torch.optim.lr_scheduler`` if wanted, serves
+as well: ``Live(optimizer, scheduler)``.
 """
 
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+from fathom.fundamentals.optimizers.sgd import not_negative, positive, unit
 
 
 @runtime_checkable
@@ -30,9 +33,9 @@ class SGD:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive(self.learning_rate, "learning_rate")
-        _unit(self.momentum, "momentum")
-        _not_negative(self.weight_decay, "weight_decay")
+        positive(self.learning_rate, "learning_rate")
+        unit(self.momentum, "momentum")
+        not_negative(self.weight_decay, "weight_decay")
 
     def build(self, model: nn.Module) -> torch.optim.SGD:
         return torch.optim.SGD(
@@ -46,21 +49,27 @@ class SGD:
 
 @dataclass(frozen=True, kw_only=True)
 class Adam:
-    """Adam (Kingma and Ba 2015), without weight decay."""
+    """Adam (Kingma and Ba 2015), or AMSGrad (Reddi et al. 2018), without weight decay."""
 
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
+    amsgrad: bool = False
 
     def __post_init__(self) -> None:
-        _positive(self.learning_rate, "learning_rate")
+        positive(self.learning_rate, "learning_rate")
         for beta in self.betas:
-            _unit(beta, "betas")
+            unit(beta, "betas")
 
     def build(self, model: nn.Module) -> torch.optim.Adam:
         parameters = [p for p in model.parameters() if p.requires_grad]
         return torch.optim.Adam(
-            parameters, lr=self.learning_rate, betas=self.betas, eps=self.epsilon, fused=True
+            parameters,
+            lr=self.learning_rate,
+            betas=self.betas,
+            eps=self.epsilon,
+            amsgrad=self.amsgrad,
+            fused=True,
         )
 
 
@@ -72,12 +81,13 @@ class AdamW:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.01
     epsilon: float = 1e-8
+    amsgrad: bool = False
 
     def __post_init__(self) -> None:
-        _positive(self.learning_rate, "learning_rate")
-        _not_negative(self.weight_decay, "weight_decay")
+        positive(self.learning_rate, "learning_rate")
+        not_negative(self.weight_decay, "weight_decay")
         for beta in self.betas:
-            _unit(beta, "betas")
+            unit(beta, "betas")
 
     def build(self, model: nn.Module) -> torch.optim.AdamW:
         return torch.optim.AdamW(
@@ -85,6 +95,7 @@ class AdamW:
             lr=self.learning_rate,
             betas=self.betas,
             eps=self.epsilon,
+            amsgrad=self.amsgrad,
             fused=True,
         )
 
@@ -119,16 +130,14 @@ def groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _positive(value: float, name: str) -> None:
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} is {value}; it must be positive and finite")
+def choices() -> dict[str, type]:
+    """Every optimizer that a setting can name: ``--set learning.optimizer=Lion``. The set is closed."""
+    from fathom.training import more_optimizers as more
 
-
-def _not_negative(value: float, name: str) -> None:
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{name} is {value}; it must be 0 or more")
-
-
-def _unit(value: float, name: str) -> None:
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} holds {value}; it must be in [0, 1)")
+    return {
+        kind.__name__: kind
+        for kind in (
+            SGD, Adam, AdamW, more.Adagrad, more.Adadelta, more.RMSprop, more.AdaMax, more.Nadam, more.RAdam,
+            more.Lion, more.Lamb, more.Adafactor, more.Muon, more.Lookahead,
+        )
+    }  # fmt: skip

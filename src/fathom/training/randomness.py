@@ -46,7 +46,7 @@ def seed_step(seed: int, step: int, rank: int = 0) -> None:
     ``torch.manual_seed`` would do the same at a hundred times the cost (it also visits every
     backend and NumPy); the CPU generator alone takes about a microsecond.
     """
-    # ``key(seed, "step", step, rank)``, spelled out: the text that JSON makes of these, at a quarter of the time.
+    # ``key(seed, "step", step, rank)``, spelled out: the very text that JSON makes of these, in less time.
     text = f'[{seed}, "step", {step}, {rank}]'.encode()
     start = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
     torch.default_generator.manual_seed(start)

@@ -1,12 +1,26 @@
 """Learning-rate schedules by value: the part of a run that is done -> a factor on the learning rate.
 
 A schedule never knows a number of steps, so a run of any length has the whole shape. The unit is
-the optimizer step; gradient accumulation does not stretch it.
+the optimizer step; gradient accumulation does not stretch it. The curves are those of
+``fathom.fundamentals.schedules``, asked for with the whole run as the unit of length.
+
+Reduce-on-plateau is not among them: it depends on evaluations that were made, not on the step alone, and a
+schedule keeps nothing that a checkpoint could save. ``fundamentals.schedules.plateau`` serves one's own loop.
 """
 
-import math
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from fathom.errors import InputError
+from fathom.fundamentals.schedules.cosine_annealing import cosine_annealing, cosine_restarts
+from fathom.fundamentals.schedules.exponential_decay import exponential_decay
+from fathom.fundamentals.schedules.inverse_square_root import inverse_square_root
+from fathom.fundamentals.schedules.one_cycle import one_cycle
+from fathom.fundamentals.schedules.polynomial_decay import polynomial_decay
+from fathom.fundamentals.schedules.schedule_composition import curve
+from fathom.fundamentals.schedules.step_decay import multi_step_decay
+from fathom.fundamentals.schedules.warmup import exponential_warmup, linear_warmup
+from fathom.fundamentals.schedules.warmup_stable_decay import SHAPES, warmup_stable_decay
 
 
 @runtime_checkable
@@ -37,9 +51,8 @@ class WarmupCosine:
 
     def __call__(self, progress: float) -> float:
         if progress < self.warmup:
-            return progress / self.warmup
-        done = (progress - self.warmup) / (1 - self.warmup)
-        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * done))
+            return linear_warmup(progress, self.warmup)
+        return cosine_annealing(progress - self.warmup, 1 - self.warmup, self.floor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +68,7 @@ class OneCycle:
             _fraction(name, getattr(self, name))
 
     def __call__(self, progress: float) -> float:
-        if progress < self.peak:
-            return _cosine(self.start, 1.0, progress / self.peak)
-        return _cosine(1.0, self.end, (progress - self.peak) / (1 - self.peak))
+        return one_cycle(progress, 1, self.peak, self.start, self.end, "cosine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +84,7 @@ class Triangle:
             _fraction(name, getattr(self, name))
 
     def __call__(self, progress: float) -> float:
-        if progress < self.peak:
-            return self.start + (1 - self.start) * progress / self.peak
-        return 1 + (self.end - 1) * (progress - self.peak) / (1 - self.peak)
+        return one_cycle(progress, 1, self.peak, self.start, self.end, "linear")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +94,161 @@ class Drops:
     at: tuple[float, ...] = (0.5, 0.75)
     factor: float = 0.1
 
+    def __post_init__(self) -> None:
+        for at in self.at:
+            _fraction("at", at)
+        _positive_share("factor", self.factor)
+
     def __call__(self, progress: float) -> float:
-        return self.factor ** sum(progress >= a for a in self.at)
+        return multi_step_decay(progress, self.at, self.factor)
 
 
-def _cosine(start: float, end: float, done: float) -> float:
-    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+@dataclass(frozen=True, kw_only=True)
+class Exponential:
+    """Down by the same factor at each step, so that ``end`` would be reached after the last."""
+
+    end: float = 0.01
+
+    def __post_init__(self) -> None:
+        _positive_share("end", self.end)
+
+    def __call__(self, progress: float) -> float:
+        return exponential_decay(progress, self.end)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polynomial:
+    """Down to ``end`` along a power of what is left of the run; power 1 is a straight line."""
+
+    power: float = 1.0
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        _fraction("end", self.end)
+        if not 0 < self.power < float("inf"):
+            raise ValueError(f"power is {self.power}; it must be positive and finite")
+
+    def __call__(self, progress: float) -> float:
+        return polynomial_decay(progress, 1, self.power, self.end)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CosineRestarts:
+    """``cycles`` waves down to ``floor``, each ``stretch`` times as long as the one before (SGDR).
+
+    ``decay`` multiplies the height at which a wave begins.
+    """
+
+    cycles: int = 3
+    stretch: float = 1.0
+    decay: float = 1.0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        _fraction("floor", self.floor)
+        _positive_share("decay", self.decay)
+        if self.cycles < 1:
+            raise ValueError(f"cycles is {self.cycles}; it must be 1 or more")
+        if not 1 <= self.stretch < float("inf"):
+            raise ValueError(f"stretch is {self.stretch}; it must be 1 or more")
+
+    def __call__(self, progress: float) -> float:
+        waves = sum(self.stretch**i for i in range(self.cycles))  # length of the run in first waves
+        done = round(progress * waves, 12)  # a hair before a restart is a restart
+        return cosine_restarts(done, 1, self.stretch, self.floor, self.decay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InverseSquareRoot:
+    """Up in a straight line, then down as one over the square root of the step (Vaswani et al. 2017)."""
+
+    warmup: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.warmup < 1:
+            raise ValueError(f"warmup is {self.warmup}; it is a fraction in (0, 1)")
+
+    def __call__(self, progress: float) -> float:
+        return inverse_square_root(progress, self.warmup)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmupStableDecay:
+    """Up in a straight line, flat, and down to ``floor`` in the last part of the run (Hu et al. 2024)."""
+
+    warmup: float = 0.05
+    decay: float = 0.2
+    floor: float = 0.0
+    shape: Literal["linear", "cosine", "square_root"] = "linear"  # of the decay
+
+    def __post_init__(self) -> None:
+        for name in ("warmup", "decay", "floor"):
+            _fraction(name, getattr(self, name))
+        if self.warmup + self.decay > 1:
+            raise ValueError(f"warmup {self.warmup} and decay {self.decay} are more than the whole run")
+        if self.shape not in SHAPES:
+            raise ValueError(f"shape is {self.shape!r}; it must be one of {', '.join(SHAPES)}")
+
+    def __call__(self, progress: float) -> float:
+        stable = max(0.0, 1 - self.warmup - self.decay)
+        return warmup_stable_decay(progress, self.warmup, stable, self.decay, self.floor, shape=self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warmup:
+    """A warm-up over the first ``share`` of the run, and then the whole of another schedule.
+
+    The rate rises from ``start`` to 1 in a straight line ("linear") or by equal factors ("exponential").
+    """
+
+    then: Schedule = field(default_factory=Constant)
+    share: float = 0.05
+    start: float = 0.001
+    shape: Literal["linear", "exponential"] = "linear"
+
+    def __post_init__(self) -> None:
+        _fraction("share", self.share)
+        _fraction("start", self.start)
+        if self.shape not in ("linear", "exponential"):
+            raise ValueError(f"shape is {self.shape!r}; it must be 'linear' or 'exponential'")
+        if self.shape == "exponential":
+            _positive_share("start", self.start)
+
+    def __call__(self, progress: float) -> float:
+        if progress < self.share:
+            rise = linear_warmup if self.shape == "linear" else exponential_warmup
+            return rise(progress, self.share, self.start) * self.then(0.0)
+        return self.then((progress - self.share) / (1 - self.share))
+
+
+def schedule_table(experiment: Any, rows: int = 10) -> str:
+    """The learning rate over the run of ``experiment`` as a table of about ``rows`` rows, before training.
+
+    The highest and the lowest point are among them. Steps are optimizer steps, counted from 0. Raises
+    ``InputError`` where the rate is not set by a schedule of this file.
+    """
+    learning, optimizer = experiment.learning, getattr(experiment.learning, "optimizer", None)
+    schedule = getattr(learning, "schedule", None)
+    live = getattr(optimizer, "optimizer", None)  # a torch optimizer that was given
+    rate = live.param_groups[0]["lr"] if live is not None else getattr(optimizer, "learning_rate", None)
+    if schedule is None or rate is None or getattr(optimizer, "scheduler", None) is not None:
+        what = type(learning).__name__ if schedule is None or rate is None else "a scheduler of torch"
+        raise InputError(
+            f"the learning rate of this experiment is set by {what}; there is no schedule to show"
+        )
+    steps = experiment.steps
+    width = max(len("step"), len(f"{steps:,}"))
+    lines = [f"{'step':>{width}}  {'done':>6}  {'factor':>8}  learning rate"]
+    for step, factor in curve(lambda step: schedule(step / steps), steps, rows):
+        lines.append(f"{step:>{width},}  {step / steps:>6.1%}  {factor:>8.5f}  {rate * factor:.4g}")
+    return "\n".join(lines)
 
 
 def _fraction(name: str, value: float) -> None:
     if not 0 <= value < 1:
         raise ValueError(f"{name} is {value}; it is a fraction in [0, 1)")
+
+
+def _positive_share(name: str, value: float) -> None:
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} is {value}; it must be in (0, 1]")
