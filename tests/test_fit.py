@@ -11,6 +11,7 @@ from PIL import Image
 
 from fathom.cli.command import main
 from fathom.errors import InputError
+from fathom.training.budget import Budget
 from fathom.training.run import Run
 from fathom.verbs.evaluate import evaluate
 from fathom.verbs.fit import fit, seconds
@@ -108,7 +109,8 @@ def test_time_bounds_the_length(tmp_path: Path) -> None:
     folder = paint(tmp_path / "pictures", 40)
     run = fit(folder, time="20s", out=tmp_path / "run", export=False)
     steps = run.record["steps"]
-    assert run.record["settings"]["steps"] == steps and run.rows[-1]["step"] == steps
+    assert run.record["settings"]["steps"] == steps
+    assert 1 <= run.rows[-1]["step"] <= steps  # fewer where the machine became slower meanwhile
 
 
 def test_a_timed_run_that_was_killed_before_its_length_was_fixed_keeps_its_time(
@@ -123,9 +125,17 @@ def test_a_timed_run_that_was_killed_before_its_length_was_fixed_keeps_its_time(
         patch.setattr("fathom.training.budget.Budget.steps", killed)
         with pytest.raises(KeyboardInterrupt):
             fit(folder, time="9s", out=tmp_path / "run", export=False)
+    asked: list[float] = []
+    fixed = Budget.steps
+
+    def noted(self: Budget, *given: Any) -> int:
+        asked.append(self.seconds)
+        return fixed(self, *given)
+
+    monkeypatch.setattr(Budget, "steps", noted)
     run = resume(tmp_path / "run", export=False)
-    assert run.record["steps"] == run.rows[-1]["step"]
-    assert run.record["steps"] < 200
+    assert asked == [9.0]
+    assert 1 <= run.rows[-1]["step"] <= run.record["steps"]
 
 
 def test_bad_pictures_are_named_and_may_be_skipped(tmp_path: Path) -> None:

@@ -81,9 +81,9 @@ def clip_adaptive(parameters: Iterable[Tensor], fraction: float = 0.01, least: f
     positive(fraction, "fraction")
     positive(least, "least")
     held = [p for p in parameters if p.grad is not None]
+    gradients = [p.grad for p in held if p.grad is not None]
     if not held:
         return
-    gradients = [p.grad for p in held if p.grad is not None]
     bounds = [unit_norm(p).clamp_(min=least).mul_(fraction) for p in held]
     norms = [unit_norm(g) for g in gradients]
     factors = [torch.where(n < b, 1.0, b / n.clamp(min=LEAST)) for n, b in zip(norms, bounds, strict=True)]
