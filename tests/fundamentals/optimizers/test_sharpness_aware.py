@@ -90,7 +90,7 @@ def test_the_weights_return_to_the_last_bit_before_the_step() -> None:
     weight.grad = torch.randn(7)
     optimizer.climb()
     assert float((weight.detach() - before).norm()) == pytest.approx(3.0, rel=1e-5)
-    optimizer.descend()
+    optimizer.step()
     assert torch.equal(weight.detach(), before)
 
 

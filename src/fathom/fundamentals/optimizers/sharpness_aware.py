@@ -51,25 +51,34 @@ class SharpnessAware(Around):
     """``inner`` with the gradient of the worst point within ``radius``; ``adaptive`` for ASAM.
 
     ``step`` needs a closure that zeroes the gradients, computes the loss and its gradients, and returns the
-    loss; it is called twice. A loop of another kind calls ``climb`` after the first gradients and ``descend``
-    after the second. ``radius`` is positive. ValueError otherwise, and for a step without a closure.
+    loss; it is called twice. A loop that computes gradients itself calls ``climb`` after the first, and
+    ``step`` without a closure after the second. ``radius`` is positive. ValueError otherwise, and for a step
+    that has neither.
     """
 
     def __init__(self, inner: Optimizer, radius: float = 0.05, adaptive: bool = False) -> None:
         positive(radius, "radius")
         super().__init__(inner)
         self.radius, self.adaptive = radius, adaptive
-        self.before: tuple[list[Tensor], list[Tensor]] = ([], [])  # what was moved, and where it stood
+        self.before: tuple[list[Tensor], list[Tensor]] | None = None  # what was moved, and where it stood
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """One update; the loss before it."""
-        if closure is None:
-            raise ValueError("closure is None; SAM takes two gradients: give a function that computes one")
+        """One update; the loss before it, where a closure is given."""
         loss = evaluated(closure)
-        self.climb()
-        evaluated(closure)
-        self.descend()
+        if closure is not None:
+            self.climb()
+            evaluated(closure)
+        if self.before is None:
+            raise ValueError(
+                "closure is None; SAM takes two gradients: give a function that computes one, or call climb"
+                " between them"
+            )
+        parameters, before = self.before
+        if parameters:
+            torch._foreach_copy_(parameters, before)  # back to the last bit
+        self.before = None
+        self.inner.step()
         return loss
 
     @torch.no_grad()
@@ -90,15 +99,6 @@ class SharpnessAware(Around):
         # a gradient of zero has no direction and gives no perturbation, in any number format
         least = torch.finfo(norm.dtype).tiny * max(1.0, self.radius)
         torch._foreach_add_(parameters, torch._foreach_mul(directions, self.radius / norm.clamp(min=least)))
-
-    @torch.no_grad()
-    def descend(self) -> None:
-        """Move the parameters back, to the last bit, and let the inner optimizer step."""
-        parameters, before = self.before
-        if parameters:
-            torch._foreach_copy_(parameters, before)
-        self.before = [], []
-        self.inner.step()
 
 
 def sharpness_aware_by_hand(

@@ -40,7 +40,7 @@ CARD = Card(
     year=2018,
     summary="Evaluates a running mean of the weights instead of where the last step happened to land.",
     rows=("OP13",),
-    oracle="timm.utils.ModelEmaV3 and torch.optim.swa_utils.AveragedModel, bit for bit, buffers included",
+    oracle="timm.utils.ModelEmaV3 bit for bit, with buffers; torch.optim.swa_utils.AveragedModel to 1e-12",
 )
 
 Share = Callable[[int], float]
