@@ -2,60 +2,26 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from fathom.errors import InputError
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """Names of tensors, by what became of them."""
-
-    copied: tuple[str, ...]
-    new: tuple[str, ...]  # of the head, whose size differs: freshly initialised
-    left: tuple[str, ...]  # in the file and not in the model
-
-    def __str__(self) -> str:
-        parts = [f"{len(self.copied)} tensors copied"]
-        parts += [f"new: {', '.join(self.new)}"] if self.new else []
-        parts += [f"left: {', '.join(self.left)}"] if self.left else []
-        return "; ".join(parts)
+from fathom.fundamentals.initialization.pretrained import LoadReport, load_pretrained
 
 
 def load_weights(model: nn.Module, weights: Any, *, head: Sequence[str]) -> LoadReport:
     """Copy ``weights`` - a state dict, a .safetensors file, a run or artifact folder - into ``model``.
 
     Tensors whose name begins with one of ``head`` may differ in shape: they stay as initialised. Any
-    other difference raises ``InputError`` that names the first tensor. The report is kept as
+    other difference raises ``InputError`` that names the tensors. The report is kept as
     ``model.load_report`` and printed.
     """
-    state = read_state(weights)
-    own = model.state_dict()
-    copied: dict[str, Tensor] = {}
-    new: list[str] = []
-    for name, tensor in own.items():
-        given = state.get(name)
-        is_head = any(name == h or name.startswith(f"{h}.") for h in head)
-        if given is not None and given.shape == tensor.shape:
-            copied[name] = given
-        elif is_head:
-            new.append(name)
-        else:
-            found = (
-                "is missing"
-                if given is None
-                else f"has shape {tuple(given.shape)}, not {tuple(tensor.shape)}"
-            )
-            raise InputError(f"these weights do not fit the model: {name} {found}")
-    left = tuple(sorted(set(state) - set(own)))
-    if left:
-        raise InputError(f"these weights hold tensors that the model does not have: {', '.join(left[:5])}")
-    model.load_state_dict(copied, strict=False)
-    report = LoadReport(tuple(copied), tuple(new), left)
+    try:
+        report = load_pretrained(model, read_state(weights), new=head, least=0.0)
+    except ValueError as error:
+        raise InputError(str(error)) from error
     object.__setattr__(model, "load_report", report)
     print(report, file=sys.stderr)  # standard output belongs to answers
     return report

@@ -85,7 +85,7 @@ def test_weights_come_in_with_a_report(tmp_path: Path) -> None:
     same = lenet.lenet5(weights=tmp_path / "lenet.safetensors")
     assert torch.equal(same.output.weight, source.output.weight)
     tuned = lenet.lenet5(weights=source.state_dict(), classes=4)
-    assert tuned.load_report.new == ("output.weight", "output.bias")
+    assert tuple(tuned.load_report.new) == ("output.weight", "output.bias")
     assert torch.equal(tuned.c5.weight, source.c5.weight)
     with pytest.raises(InputError, match=r"c1\.weight has shape"):
         lenet.lenet5(weights=source.state_dict(), channels=3)
