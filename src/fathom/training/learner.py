@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from fathom.training.average import Average
+from fathom.fundamentals.optimizers.weight_averaging import WeightAverage, exponential
 from fathom.training.guard import NonFinite
 from fathom.training.loop import Metrics
 from fathom.training.objectives import Objective
@@ -59,7 +59,8 @@ class GradientLearner:
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         self.arithmetic = Arithmetic(how.precision, parallel.device)
-        self.average = Average(model, how.average) if how.average else None
+        # Warm: early on the average would remember the random start.
+        self.average = WeightAverage(model, exponential(how.average, warm=True)) if how.average else None
         self.network: nn.Module = torch.compile(model) if how.compile else model  # type: ignore[assignment]
         if parallel.world > 1:
             self.network = DistributedDataParallel(self.network)
@@ -90,7 +91,7 @@ class GradientLearner:
         if self.scheduler is not None:
             self.scheduler.step()
         if self.average:
-            self.average.update(step)
+            self.average.update(self.raw, step)
 
         # Tensors stay on the device: an observer that wants a float pays for the wait.
         rate = self.optimizer.param_groups[0]["lr"]

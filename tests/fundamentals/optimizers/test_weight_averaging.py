@@ -76,17 +76,25 @@ def test_two_hundred_exponential_steps_are_those_of_timm_to_the_last_bit() -> No
     assert same(ours.model, theirs.module)
 
 
-def test_it_is_what_the_engine_keeps() -> None:
-    """The engine's own average, bit for bit: warm-up, buffers and counters."""
-    from fathom.training.average import Average
+def test_the_engine_keeps_one() -> None:
+    """Weights, running statistics and counters of a run, beside the formula written out tensor by tensor."""
+    from fathom.training import SGD, CrossEntropy, GradientDescent, Parallel
 
     model, dice = network(), torch.Generator().manual_seed(0)
-    ours, engine = WeightAverage(model, exponential(0.99, warm=True)), Average(model, 0.99)
-    for step in range(50):
-        walk(model, dice)
-        ours.update(model, step)
-        engine.update(step)
-    assert same(ours.model, engine.model)
+    how = GradientDescent(objective=CrossEntropy(), optimizer=SGD(learning_rate=0.1), average=0.5)
+    learner = how.learner(model, 40, Parallel())
+    kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for step in range(40):
+        inputs = torch.randn(8, 4, dtype=torch.float64, generator=dice)
+        learner.update((inputs, torch.randint(2, (8,), generator=dice)), step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        for name, tensor in model.state_dict().items():
+            moves = tensor.is_floating_point()
+            kept[name] = kept[name].lerp(tensor, 1 - decay) if moves else tensor.clone()
+    found = learner.model.state_dict()
+    assert learner.model is not model and found.keys() == kept.keys()
+    assert all(torch.equal(found[name], kept[name]) for name in kept)
+    assert any(not torch.equal(kept[name], tensor) for name, tensor in model.state_dict().items())
 
 
 def test_a_mean_of_equal_shares_and_a_weighted_one() -> None:

@@ -25,6 +25,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fathom.card import Card
+from fathom.fundamentals.optimizers.weight_averaging import WeightAverage, exponential
 
 if TYPE_CHECKING:
     from fathom.training import Experiment
@@ -35,6 +36,7 @@ CARD = Card(
     year=2015,
     summary="A forger and a detective, both convolutional, improve each other until the forgeries convince.",
     rows=("GN03",),
+    builds_on=("weight_averaging",),
     differs=(
         "Noise is normal: the paper draws it uniformly from a cube.",
         "The side of the images may be any from 8: 28 pixels are halved to 14, 7 and 3, where 64 end in 4.",
@@ -196,9 +198,7 @@ class AdversarialLearner:
         )
         self.modules: dict[str, nn.Module] = {"model": model}
         if how.average:
-            from fathom.training.average import Average
-
-            self.average = Average(model, how.average)
+            self.average = WeightAverage(model, exponential(how.average, warm=True))
             self.modules["average"] = self.average.model
         self.optimizers = {"generator": self.generator_adam, "discriminator": self.discriminator_adam}
 
@@ -220,7 +220,7 @@ class AdversarialLearner:
         told, real_share, fake_share = self.discriminate(real, fake.detach())
         fooled = self.deceive(fake)
         if self.average:
-            self.average.update(step)
+            self.average.update(self.players, step)
         return {
             "loss": told + fooled,
             "discriminator": told,
