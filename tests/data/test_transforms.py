@@ -1,5 +1,6 @@
 """Augmentations of the engine: a change belongs to its sample, and old ones have not moved by a bit."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -7,26 +8,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fathom.architectures.convolutional import lenet
 from fathom.data.loading import Augment, Shuffled
+from fathom.data.mixing import CutMix, Mixup
+from fathom.data.policies import AugMix, AutoAugment, RandAugment, TrivialAugment
 from fathom.data.split import Tensors
 from fathom.data.transforms import (
     Affine,
-    AugMix,
-    AutoAugment,
     ColourJitter,
-    CutMix,
     Cutout,
     Flip,
-    Mixup,
     PadCrop,
-    RandAugment,
     RandomAffine,
     RandomErasing,
     Shift,
-    TrivialAugment,
 )
 from fathom.fundamentals.augmentation import colour
-from fathom.training.randomness import uniform
+from fathom.task import Boundary
+from fathom.training import train
+from fathom.training.randomness import permutation, uniform
 
 ALL = (
     Flip(), Shift(pixels=3), Shift(pixels=2, fill=9.0), PadCrop(padding=3), PadCrop(padding=3, mode="edge"),
@@ -167,8 +167,50 @@ def test_mixing_takes_its_partners_from_the_whole_split(augment: Any) -> None:
     partner = augment.partners(uniform(0, 4, index, augment.draws), 60)
     assert partner.min() >= 0 and partner.max() < 60 and len(partner.unique()) > 25
     assert (targets > 0).sum(1).max() == 2
-    with pytest.raises(ValueError, match="give the rows that `partners` names"):
-        augment((images, labels), uniform(0, 4, index, augment.draws))
+
+
+@pytest.mark.parametrize("augment", MIXING, ids=repr)
+def test_the_engine_reads_the_partners(augment: Any) -> None:
+    """They have gone through the changes before; processes and workers see the same rows."""
+    images, labels = batch(24)
+    flip = Flip()
+
+    def stream(start: int = 0, **changes: Any) -> Any:
+        split = Tensors((images, labels))
+        source = Shuffled(split=split, batch_size=6, seed=2, augment=(flip, augment), **changes)
+        return source.stream(None, start)
+
+    whole = [next(made) for made in [stream()] for _ in range(6)]
+    for step, (made, targets) in enumerate(whole):
+        epoch, place = divmod(step, 4)
+        index = permutation(24, 2, epoch)[place * 6 : place * 6 + 6]
+        numbers = uniform(2, epoch, index, 1 + augment.draws)
+        partner = augment.partners(numbers[:, 1:], 24)
+        (own,) = flip((images[index],), numbers[:, :1])
+        (other,) = flip((images[partner],), uniform(2, epoch, partner, 1 + augment.draws)[:, :1])
+        wanted = augment((own, labels[index]), numbers[:, 1:], (other, labels[partner]))
+        assert torch.equal(made, wanted[0]) and torch.equal(targets, wanted[1])
+    late, shares = stream(5), [stream(rank=r, world=2) for r in (0, 1)]
+    assert all(torch.equal(a, b) for a, b in zip(next(late), whole[5], strict=True))
+    halves = [next(share) for share in shares]
+    assert all(torch.equal(torch.cat(parts), b) for parts, b in zip(zip(*halves), whole[0], strict=True))  # noqa: B905
+    split_up = next(stream(workers=1))
+    assert all(torch.equal(a, b) for a, b in zip(split_up, whole[0], strict=True))
+
+
+def test_a_network_learns_from_mixed_rows() -> None:
+    """Targets are probabilities then; a run with mixup learns what it learned without."""
+    experiment = lenet.tiny()
+    mixed = dataclasses.replace(experiment, augment=(Mixup(classes=4, alpha=0.4),))
+    learner, losses = mixed.learner(), list[float]()
+    train(
+        learner, mixed.source(mixed.data.load()), steps=mixed.steps,
+        observers=[lambda event: losses.append(float(event.metrics["loss"]))],
+    )  # fmt: skip
+    data = mixed.data.load()
+    assert data.valid is not None
+    assert mixed.task.evaluate(Boundary(mixed.task, learner.model), data.valid).metrics["accuracy"] > 0.9
+    assert losses[-1] > 0.05  # mixed labels cannot be named with certainty
 
 
 def test_the_engine_streams_them() -> None:

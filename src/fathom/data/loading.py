@@ -30,6 +30,22 @@ class Augment(Protocol):
         ...
 
 
+@runtime_checkable
+class Mixing(Protocol):
+    """A random change that needs another row for each: ``partners`` says which, of the whole split."""
+
+    @property
+    def draws(self) -> int: ...
+
+    def partners(self, numbers: Tensor, count: int) -> Tensor:
+        """Row numbers (b,) of a split of ``count`` rows."""
+        ...
+
+    def __call__(
+        self, batch: tuple[Any, ...], numbers: Tensor, others: tuple[Any, ...]
+    ) -> tuple[Any, ...]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shuffled:
     """Every row once an epoch, in a new order each time; a last batch that is not full is left out.
@@ -41,7 +57,7 @@ class Shuffled:
     split: Split
     batch_size: int
     seed: int = 0
-    augment: Sequence[Augment] = ()
+    augment: Sequence[Augment | Mixing] = ()
     prepare: Callable[..., tuple[Any, ...]] | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     rank: int = 0
@@ -86,16 +102,26 @@ class Shuffled:
     def finish(self, epoch: int, index: Tensor, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         """Augment, move to the device, and bring the inputs into the form the model takes."""
         if self.augment:
-            draws = sum(a.draws for a in self.augment)
-            numbers, first = uniform(self.seed, epoch, index, draws), 0
-            for augment in self.augment:
-                batch = augment(batch, numbers[:, first : first + augment.draws])
-                first += augment.draws
+            batch = self.changed(epoch, index, batch, len(self.augment))
         if self.device.type != "cpu":
             batch = tree_map(lambda v: v.to(self.device) if isinstance(v, Tensor) else v, batch)
         if self.prepare is not None:
             *inputs, target = batch
             batch = (*self.prepare(*inputs), target)
+        return batch
+
+    def changed(self, epoch: int, index: Tensor, batch: tuple[Any, ...], count: int) -> tuple[Any, ...]:
+        """Rows ``index`` after the first ``count`` changes; a partner went through those before its own."""
+        numbers, first = uniform(self.seed, epoch, index, sum(a.draws for a in self.augment)), 0
+        for place, augment in enumerate(self.augment[:count]):
+            own = numbers[:, first : first + augment.draws]
+            if isinstance(augment, Mixing):
+                partner = augment.partners(own, len(self.split))
+                others = self.changed(epoch, partner, self.split.rows(partner), place)
+                batch = augment(batch, own, others)
+            else:
+                batch = augment(batch, own)
+            first += augment.draws
         return batch
 
     def _loader(self, start: int) -> torch.utils.data.DataLoader[Any]:

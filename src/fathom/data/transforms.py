@@ -2,7 +2,8 @@
 
 Each takes the first input of a batch, images (b, c, h, w) of any number type, and one row of uniform
 numbers for each image. Sizes are in pixels, angles in degrees. What is done to a picture is in
-``fundamentals/augmentation``; here is what is drawn. `Mixup` and `CutMix` need other rows as well.
+``fundamentals/augmentation``; here is what is drawn. Ready-made policies are in ``policies``, changes that
+need another row as well in ``mixing``.
 """
 
 import itertools
@@ -14,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fathom.fundamentals.augmentation import colour, erasing, geometry, mixing, policies
+from fathom.data.draws import between, ends_within, whole, within
+from fathom.fundamentals.augmentation import colour, erasing, geometry
 
 ORDERS = tuple(itertools.permutations(range(4)))
 
@@ -45,7 +47,7 @@ class Shift:
 
     def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
         images, *rest = batch
-        top, left = _whole(numbers, 2 * self.pixels + 1).unbind(1)
+        top, left = whole(numbers, 2 * self.pixels + 1).unbind(1)
         return geometry.pad_crop(images, top, left, padding=self.pixels, fill=self.fill), *rest
 
 
@@ -69,7 +71,7 @@ class PadCrop:
 
     def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
         images, *rest = batch
-        top, left = _whole(numbers, 2 * self.padding + 1).unbind(1)
+        top, left = whole(numbers, 2 * self.padding + 1).unbind(1)
         moved = geometry.pad_crop(images, top, left, padding=self.padding, mode=self.mode, fill=self.fill)
         return moved, *rest
 
@@ -113,7 +115,7 @@ class RandomAffine:
     draws = 6
 
     def __post_init__(self) -> None:
-        _ends("scale", self.scale, 1e-3, 1e3)
+        ends_within("scale", self.scale, 1e-3, 1e3)
         if self.interpolation not in geometry.INTERPOLATIONS:
             raise ValueError(f"interpolation is {self.interpolation!r}; it must be 'nearest' or 'bilinear'")
 
@@ -122,10 +124,10 @@ class RandomAffine:
         turn, across, down, size, slant_x, slant_y = numbers.double().unbind(1)
         moved = geometry.affine(
             images,
-            angle=_between(turn, -self.degrees, self.degrees),
-            translate=(_between(across, -self.shift, self.shift), _between(down, -self.shift, self.shift)),
-            scale=_between(size, *self.scale),
-            shear=(_between(slant_x, -self.shear, self.shear), _between(slant_y, -self.shear, self.shear)),
+            angle=between(turn, -self.degrees, self.degrees),
+            translate=(between(across, -self.shift, self.shift), between(down, -self.shift, self.shift)),
+            scale=between(size, *self.scale),
+            shear=(between(slant_x, -self.shear, self.shear), between(slant_y, -self.shear, self.shear)),
             interpolation=self.interpolation,
             fill=self.fill,
         )
@@ -147,14 +149,14 @@ class ColourJitter:
 
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation", "hue"):
-            _range(name, getattr(self, name), 0, 0.5 if name == "hue" else math.inf)
+            within(name, getattr(self, name), 0, 0.5 if name == "hue" else math.inf)
 
     def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
         images, *rest = batch
         numbers = numbers.double()
         amounts = (self.brightness, self.contrast, self.saturation, self.hue)
         changes = (colour.brightness, colour.contrast, colour.saturation, colour.hue)
-        order = torch.tensor(ORDERS)[_whole(numbers[:, 4], len(ORDERS))]
+        order = torch.tensor(ORDERS)[whole(numbers[:, 4], len(ORDERS))]
         images = images.clone()
         for turn in range(4):
             for kind, (amount, change) in enumerate(zip(amounts, changes, strict=True)):
@@ -162,7 +164,7 @@ class ColourJitter:
                 if not amount or not len(rows):
                     continue
                 low, high = (-amount, amount) if kind == 3 else (max(0.0, 1 - amount), 1 + amount)
-                strength = _between(numbers[rows, kind], low, high)
+                strength = between(numbers[rows, kind], low, high)
                 rows = rows.to(images.device)
                 images[rows] = change(images[rows], strength)
         return images, *rest
@@ -198,224 +200,17 @@ class RandomErasing:
     draws = 23
 
     def __post_init__(self) -> None:
-        _range("probability", self.probability, 0, 1)
-        _ends("area", self.area, 0, 1)
-        _ends("ratio", self.ratio, 1e-3, 1e3)
+        within("probability", self.probability, 0, 1)
+        ends_within("area", self.area, 0, 1)
+        ends_within("ratio", self.ratio, 1e-3, 1e3)
 
     def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
         images, *rest = batch
         h, w = images.shape[-2:]
         chosen = (numbers[:, 0] < self.probability).long()
-        share = _between(numbers[:, 3:13].double(), *self.area)
-        ratio = _between(numbers[:, 13:23].double(), *(math.log(r) for r in self.ratio)).exp()
+        share = between(numbers[:, 3:13].double(), *self.area)
+        ratio = between(numbers[:, 13:23].double(), *(math.log(r) for r in self.ratio)).exp()
         high, wide = erasing.first_that_fits(*erasing.erasing_rectangle(share, ratio, (h, w)), (h, w))
         high, wide = high * chosen, wide * chosen
-        top, left = _whole(numbers[:, 1], h - high + 1), _whole(numbers[:, 2], w - wide + 1)
+        top, left = whole(numbers[:, 1], h - high + 1), whole(numbers[:, 2], w - wide + 1)
         return erasing.erase(images, top, left, high, wide, value=self.fill), *rest
-
-
-@dataclass(frozen=True, kw_only=True)
-class RandAugment:
-    """``operations`` random changes at strength ``magnitude`` of ``steps`` (Cubuk et al. 2019)."""
-
-    operations: int = 2
-    magnitude: int = 9
-    steps: int = 31
-    interpolation: str = "nearest"
-    fill: float = 0
-
-    def __post_init__(self) -> None:
-        if self.operations < 0:
-            raise ValueError(f"operations is {self.operations}; it must be 0 or more")
-        if self.steps < 2 or not 0 <= self.magnitude < self.steps:
-            raise ValueError(f"magnitude is {self.magnitude} of {self.steps} steps; it must be in [0, steps)")
-
-    @property
-    def draws(self) -> int:
-        return 2 * self.operations
-
-    def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
-        images, *rest = batch
-        choice = _whole(numbers[:, : self.operations], len(policies.RANDAUGMENT))
-        changed = policies.random_operations(
-            images, "RandAugment", choice, torch.full_like(choice, self.magnitude),
-            numbers[:, self.operations :] < 0.5, steps=self.steps, interpolation=self.interpolation,
-            fill=self.fill,
-        )  # fmt: skip
-        return changed, *rest
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrivialAugment:
-    """One random change at a random strength, nothing to tune (Mueller and Hutter 2021, its wide ranges)."""
-
-    steps: int = 31
-    interpolation: str = "nearest"
-    fill: float = 0
-    draws = 3
-
-    def __post_init__(self) -> None:
-        if self.steps < 2:
-            raise ValueError(f"steps is {self.steps}; it must be 2 or more")
-
-    def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
-        images, *rest = batch
-        choice = _whole(numbers[:, :1], len(policies.TRIVIALAUGMENT))
-        changed = policies.random_operations(
-            images, "TrivialAugment", choice, _whole(numbers[:, 1:2], self.steps), numbers[:, 2:] < 0.5,
-            steps=self.steps, interpolation=self.interpolation, fill=self.fill,
-        )  # fmt: skip
-        return changed, *rest
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoAugment:
-    """One of 25 pairs of changes found by search for "imagenet", "cifar10" or "svhn" (Cubuk et al. 2018)."""
-
-    policy: str = "cifar10"
-    interpolation: str = "nearest"
-    fill: float = 0
-    draws = 5
-
-    def __post_init__(self) -> None:
-        if self.policy not in policies.SEARCHED:
-            raise ValueError(f"policy is {self.policy!r}; it must be one of {', '.join(policies.SEARCHED)}")
-
-    def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
-        images, *rest = batch
-        pair = _whole(numbers[:, 0], len(policies.SEARCHED[self.policy]))
-        changed = policies.autoaugment(
-            images, self.policy, pair, numbers[:, 1:3], numbers[:, 3:] < 0.5,
-            interpolation=self.interpolation, fill=self.fill,
-        )  # fmt: skip
-        return changed, *rest
-
-
-@dataclass(frozen=True, kw_only=True)
-class AugMix:
-    """A blend of the picture and ``chains`` chains of one to three changes (Hendrycks et al. 2019)."""
-
-    severity: int = 3
-    chains: int = 3
-    interpolation: str = "bilinear"
-    fill: float = 0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.severity <= policies.STEPS:
-            raise ValueError(f"severity is {self.severity}; it must be in [1, {policies.STEPS}]")
-        if self.chains < 1:
-            raise ValueError(f"chains is {self.chains}; it must be 1 or more")
-
-    @property
-    def draws(self) -> int:
-        return (
-            1 + 11 * self.chains
-        )  # of a chain: its weight and depth; of 3 changes which, how strong, which way
-
-    def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
-        images, *rest = batch
-        drawn = numbers[:, 1:].reshape(len(numbers), self.chains, 11)
-        # Exponential numbers, divided by their sum, are Dirichlet with all parameters 1.
-        weight = -torch.log1p(-drawn[:, :, 0].double().clamp(min=2.0**-25))
-        changed = policies.augmix(
-            images, _whole(drawn[:, :, 2:5], len(policies.AUGMIX)), _whole(drawn[:, :, 5:8], self.severity),
-            drawn[:, :, 8:] < 0.5, 1 + _whole(drawn[:, :, 1], 3), weight / weight.sum(1, keepdim=True),
-            numbers[:, 0].double(), interpolation=self.interpolation, fill=self.fill,
-        )  # fmt: skip
-        return changed, *rest
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mixup:
-    """Blend each row with another, and their labels in the same shares (Zhang et al. 2018).
-
-    ``partners`` says which other row of the whole split belongs to each, whatever batch it stands in;
-    who calls reads those rows and gives them as ``others``. Labels (b,) become probabilities (b, classes).
-    """
-
-    classes: int
-    alpha: float = 0.2  # weights are drawn from Beta(alpha, alpha)
-    draws = 2
-
-    def __post_init__(self) -> None:
-        _mixing(self.classes, self.alpha)
-
-    def partners(self, numbers: Tensor, count: int) -> Tensor:
-        """Row numbers (b,) of a split of ``count`` rows."""
-        return _whole(numbers[:, 0], count)
-
-    def __call__(
-        self, batch: tuple[Any, ...], numbers: Tensor, others: tuple[Any, ...] | None = None
-    ) -> tuple[Any, ...]:
-        images, *rest, labels = batch
-        partner, partner_labels = _others(self, others)
-        weight = mixing.beta_quantile(numbers[:, 1], self.alpha)
-        own, other = (mixing.soft_targets(t, self.classes) for t in (labels, partner_labels))
-        return mixing.mix(images, partner, weight), *rest, mixing.mix(own, other, weight)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CutMix:
-    """Paste a rectangle of another row into each, and mix their labels by area (Yun et al. 2019).
-
-    Called as `Mixup` is.
-    """
-
-    classes: int
-    alpha: float = 1.0
-    draws = 4
-
-    def __post_init__(self) -> None:
-        _mixing(self.classes, self.alpha)
-
-    def partners(self, numbers: Tensor, count: int) -> Tensor:
-        """Row numbers (b,) of a split of ``count`` rows."""
-        return _whole(numbers[:, 0], count)
-
-    def __call__(
-        self, batch: tuple[Any, ...], numbers: Tensor, others: tuple[Any, ...] | None = None
-    ) -> tuple[Any, ...]:
-        images, *rest, labels = batch
-        partner, partner_labels = _others(self, others)
-        h, w = images.shape[-2:]
-        weight = mixing.beta_quantile(numbers[:, 1], self.alpha)
-        row, column = _whole(numbers[:, 2], h), _whole(numbers[:, 3], w)
-        mixed, share = mixing.cutmix(images, partner, mixing.cutmix_box(weight, row, column, (h, w)))
-        own, other = (mixing.soft_targets(t, self.classes) for t in (labels, partner_labels))
-        return mixed, *rest, mixing.mix(own, other, share)
-
-
-def _others(mixer: Mixup | CutMix, others: tuple[Any, ...] | None) -> tuple[Tensor, Tensor]:
-    if others is None:
-        raise ValueError(
-            f"others is None; {type(mixer).__name__} mixes each row with another: "
-            "give the rows that `partners` names"
-        )
-    return others[0], others[-1]
-
-
-def _mixing(classes: int, alpha: float | int) -> None:
-    if classes < 2:
-        raise ValueError(f"classes is {classes}; it must be 2 or more")
-    if not 0 < alpha <= 10:
-        raise ValueError(f"alpha is {alpha}; it must be in (0, 10]")
-
-
-def _whole(numbers: Tensor, count: int | Tensor) -> Tensor:
-    """Uniform numbers in [0, 1) as whole ones in [0, count)."""
-    return (numbers * count).long()
-
-
-def _between(numbers: Tensor, low: float | int, high: float | int) -> Tensor:
-    """Uniform numbers in [0, 1) as such in [low, high)."""
-    return low + (high - low) * numbers
-
-
-def _range(name: str, value: float | int, low: float | int, high: float | int) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name} is {value}; it must be in [{low:g}, {high:g}]")
-
-
-def _ends(name: str, ends: tuple[float | int, float | int], low: float | int, high: float | int) -> None:
-    if not low <= ends[0] <= ends[1] <= high:
-        raise ValueError(f"{name} is {ends}; it must be (smallest, largest) within [{low:g}, {high:g}]")

@@ -35,7 +35,11 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy:
-    """Softmax classification: ``(*inputs, label)``, label int64 of shape (b,), logits (b, classes)."""
+    """Softmax classification: ``(*inputs, label)``, logits (b, classes).
+
+    Labels are int64 (b,), or probabilities (b, classes) of rows that were mixed; what is likeliest counts
+    as right then.
+    """
 
     label_smoothing: float = 0.0
 
@@ -48,7 +52,8 @@ class CrossEntropy:
         logits = model(*inputs)
         loss = F.cross_entropy(logits, label, label_smoothing=self.label_smoothing)
         with torch.no_grad():
-            accuracy = (logits.argmax(dim=-1) == label).float().mean()
+            wanted = label if label.ndim == 1 else label.argmax(dim=-1)
+            accuracy = (logits.argmax(dim=-1) == wanted).float().mean()
         return loss, {"accuracy": accuracy}
 
     def count(self, batch: Any) -> int:
