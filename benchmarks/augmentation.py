@@ -8,11 +8,11 @@ batches of 256 with their random numbers, theirs one by one from a ``v2.Compose`
 Ours is what ``Shuffled`` runs. Reads the real pictures where CIFAR-10 is found, else noise of the same size.
 """
 
-import importlib.util
 import time
 from collections.abc import Callable
 from typing import Any
 
+import peers  # noqa: F401 - before torchvision
 import torch
 from pairs import arguments, keep, paired, shown
 from torch import Tensor
@@ -72,10 +72,6 @@ def one_by_one(images: Tensor, hue: float) -> Callable[[], float]:
 def main() -> None:
     args = arguments(__doc__)
     torch.set_num_threads(1)
-    if torch.version.cuda is None and importlib.util.find_spec("torchvision"):
-        declared = torch.library.Library("torchvision", "DEF")  # its compiled operators may need CUDA
-        for name in ("nms", "qnms"):
-            declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     images, source = pictures()
     rows: list[dict[str, str]] = []
     details: dict[str, Any] = {"pictures": source, "batch": BATCH, "threads": 1}

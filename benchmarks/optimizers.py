@@ -6,11 +6,13 @@ the row says which. Muon multiplies matrices, so its set has an eighth of the ch
 in bfloat16, as torch's always does.
 """
 
-import importlib.util
 import time
 from collections.abc import Callable
 from typing import Any
 
+import peers  # noqa: F401 - before timm
+import timm.optim
+import timm.utils
 import torch
 from pairs import arguments, keep, paired, shown
 from torch import Tensor, nn
@@ -34,13 +36,6 @@ from fathom.fundamentals.optimizers import (
     sgd,
     weight_averaging,
 )
-
-if torch.version.cuda is None and importlib.util.find_spec("torchvision"):
-    DECLARED = torch.library.Library("torchvision", "DEF")  # timm imports it; its operators may need CUDA
-    for operator in ("nms", "qnms"):
-        DECLARED.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-import timm.optim
-import timm.utils
 
 SAME, LIKE = "<= 1.2", "none (another rule, or another library)"
 Make = Callable[[list[Tensor]], Optimizer]

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -91,6 +92,25 @@ def _parse(text: str, declared: Any, old: Any, path: str) -> Any:
     raise InputError(f"--set {path}={text}: {path} takes {wanted} (now {old!r}), not {text!r}")
 
 
+def override_all(tree: Any, settings: Sequence[Sequence[str]]) -> Any:
+    """``tree`` with each (path, text) changed, in order.
+
+    Raises ``InputError`` for what ``override`` refuses, and where a setting would be lost because a later one
+    exchanges the value it belongs to.
+    """
+    made: dict[str, str] = {}
+    for path, text in settings:
+        before, tree = whole(tree), override(tree, path, text)
+        after = whole(tree)
+        for name, earlier in made.items():
+            if name not in after or (after[name] != before[name] and name != _complete(tree, path)):
+                raise InputError(
+                    f"--set {path}={text} exchanges what --set {earlier} has changed; give it before that"
+                )
+        made[_complete(tree, path)] = f"{path}={text}"
+    return tree
+
+
 def _exchange(name: str, old: Any, kind: str, module: str) -> Any:
     """The value of that name from a closed set, with its defaults; ``old`` where it is of that kind."""
     known = importlib.import_module(module).choices()
@@ -118,8 +138,14 @@ def diff(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
 
     Where another kind of value stands, the names of both are listed.
     """
-    a, b = _kinds(before) | flatten(before), _kinds(after) | flatten(after)
+    a, b = whole(before), whole(after)
     return {k: (a.get(k), b.get(k)) for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)}
+
+
+def whole(tree: Any) -> dict[str, Any]:
+    """Every setting, and the class of each group of settings, by dotted name."""
+    found = _kinds(tree) | flatten(tree)
+    return {name: found[name] for name in sorted(found)}
 
 
 def _kinds(tree: Any, prefix: str = "") -> dict[str, Any]:

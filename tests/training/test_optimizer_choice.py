@@ -15,7 +15,7 @@ from fathom.cli.command import main
 from fathom.errors import InputError
 from fathom.fundamentals.optimizers import lion, muon, rmsprop
 from fathom.recipes.lenet import lenet as recipe
-from fathom.settings import diff, flatten, override
+from fathom.settings import diff, flatten, override, override_all
 from fathom.training import (
     SGD,
     Adam,
@@ -38,6 +38,7 @@ from fathom.training.nested import unflatten
 from fathom.training.optim import choices
 from fathom.training.randomness import scramble
 from fathom.training.state import gather, scatter, unpack
+from fathom.verbs.session import flat
 from fathom.verbs.train import resume
 from fathom.verbs.train import train as train_verb
 
@@ -300,3 +301,21 @@ def test_sam_is_for_loops_that_take_two_gradients() -> None:
     assert losses[-1] < losses[0] - 0.01
     with pytest.raises(ValueError, match=r"radius is -1.0"):
         SharpnessAware(radius=-1.0)
+
+
+def test_a_setting_that_an_exchange_would_lose_is_refused() -> None:
+    experiment = lenet.tiny()
+    rate, exchange = ("learning.optimizer.learning_rate", "0.25"), ("learning.optimizer", "Lion")
+    made = override_all(experiment, [exchange, rate])
+    assert made.learning.optimizer == Lion(learning_rate=0.25)
+    with pytest.raises(InputError, match=r"Lion exchanges what --set learning.optimizer.learning_rate=0.25"):
+        override_all(experiment, [rate, exchange])
+    again = override_all(experiment, [rate, ("learning_rate", "0.5"), ("steps", "9"), ("optimizer", "AdamW")])
+    assert again.learning.optimizer.learning_rate == 0.5 and again.steps == 9  # of the same kind: kept
+
+
+def test_runs_tell_which_optimizer_they_had() -> None:
+    """Nadam and RAdam have the same settings: only their names tell them apart."""
+    first, second = (override_all(lenet.tiny(), [("optimizer", name)]) for name in ("Nadam", "RAdam"))
+    assert diff(first, second)["learning.optimizer"] == ("Nadam", "RAdam")
+    assert [flat(e)["learning.optimizer"] for e in (first, second)] == ["Nadam", "RAdam"]

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fathom.errors import InputError
+from fathom.settings import override_all
 from fathom.verbs.session import deterministic
-from fathom.verbs.train import Setting, apply, describe, rebuild, set_threads
+from fathom.verbs.train import Setting, describe, rebuild, set_threads
 
 if TYPE_CHECKING:
     from fathom.training.experiment import Experiment
-    from fathom.training.range_test import RangeTest
+    from fathom.training.rate_range import RangeTest
 
 
 def find_rate(
@@ -35,8 +36,8 @@ def find_rate(
     _, origin = describe(recipe, changes)
     set_threads(threads)
     from fathom.training.parallel import join
-    from fathom.training.range_test import range_test
+    from fathom.training.rate_range import range_test
 
-    experiment = rebuild(origin) if isinstance(recipe, str) else apply(recipe, changes)
+    experiment = rebuild(origin) if isinstance(recipe, str) else override_all(recipe, changes)
     with deterministic(experiment.deterministic):
         return range_test(experiment, lowest=lowest, highest=highest, steps=steps, parallel=join(device))

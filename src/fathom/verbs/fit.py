@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from fathom import catalog
 from fathom.errors import InputError, refuse_code
+from fathom.settings import override_all
 from fathom.task import Options, Sighting
 from fathom.training.run import Run
 from fathom.verbs.session import Session, conduct
-from fathom.verbs.train import apply, begin, clean_refusal, set_threads
+from fathom.verbs.train import begin, clean_refusal, set_threads
 
 if TYPE_CHECKING:
     from fathom.data.split import Data
@@ -130,7 +131,7 @@ def build(origin: dict[str, Any], model: Any, optimizer: Any) -> "tuple[Experime
         if optimizer is not None and isinstance(learning, GradientDescent):
             learning = replace(learning, optimizer=LiveOptimizer(optimizer))
         experiment = replace(experiment, model=Live(model), learning=learning, augment=())
-    return apply(experiment, origin["settings"]), data
+    return override_all(experiment, origin["settings"]), data
 
 
 def suit(model: Any, experiment: "Experiment", data: "Data") -> None:

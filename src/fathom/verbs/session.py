@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fathom.errors import InputError, RunError
-from fathom.settings import flatten, to_json
+from fathom.settings import to_json, whole
 from fathom.training.run import Run, code_digest, now
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def describe(session: Session, learner: "Learner", data: "Data", parallel: "Para
 
 def flat(experiment: "Experiment") -> dict[str, Any]:
     """Settings by dotted name, for run.json, trackers and the report."""
-    return {name: to_json(value) for name, value in flatten(experiment).items()}
+    return {name: to_json(value) for name, value in whole(experiment).items()}
 
 
 class Sitting:

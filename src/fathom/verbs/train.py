@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fathom import catalog
 from fathom.errors import InputError
-from fathom.settings import override
+from fathom.settings import override_all
 from fathom.training.run import Run, create
 from fathom.verbs.session import Session, conduct
 
@@ -45,7 +45,7 @@ def train(
     run = begin(out, name, {"origin": origin})
     with clean_refusal(run):
         set_threads(threads)
-        experiment = rebuild(origin) if isinstance(recipe, str) else apply(recipe, changes)
+        experiment = rebuild(origin) if isinstance(recipe, str) else override_all(recipe, changes)
         if tensorboard and leads():
             from fathom.training.track import TensorBoard
 
@@ -96,8 +96,8 @@ def describe(recipe: Any, settings: Sequence[Setting]) -> tuple[str, dict[str, A
 def rebuild(origin: dict[str, Any]) -> "Experiment":
     """The experiment of a run whose recipe is in the catalogue, or was named on this command line."""
     if origin["kind"] == "function":
-        return apply(load_function(origin["name"])(), origin["settings"])
-    return apply(catalog.recipe(origin["name"]).load()(), origin["settings"])
+        return override_all(load_function(origin["name"])(), origin["settings"])
+    return override_all(catalog.recipe(origin["name"]).load()(), origin["settings"])
 
 
 def load_function(name: str) -> Any:
@@ -113,13 +113,6 @@ def load_function(name: str) -> Any:
         raise InputError(f"there is no recipe {name!r}: {error}") from error
     finally:
         sys.path.pop(0)
-
-
-def apply(experiment: "Experiment", settings: Sequence[Sequence[str]]) -> "Experiment":
-    """``experiment`` with each setting changed."""
-    for name, text in settings:
-        experiment = override(experiment, name, text)
-    return experiment
 
 
 def resume(
@@ -145,7 +138,7 @@ def resume(
     set_threads(threads)
     origin = record["origin"]
     if experiment is not None:
-        rebuilt = apply(experiment, origin["settings"])
+        rebuilt = override_all(experiment, origin["settings"])
     elif origin["kind"] == "recipe":
         rebuilt = rebuild(origin)
     elif origin["kind"] == "fit":

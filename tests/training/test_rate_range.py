@@ -23,7 +23,7 @@ from fathom.tasks.vector_classification import VectorClassification
 from fathom.training import SGD, CrossEntropy, Experiment, GradientDescent, Live, Triangle
 from fathom.training.optim import Live as LiveOptimizer
 from fathom.training.randomness import seed_step
-from fathom.training.range_test import RangeTest, generators_kept, range_test, valley
+from fathom.training.rate_range import RangeTest, generators_kept, range_test, valley
 from fathom.verbs.find_rate import find_rate
 from fathom.verbs.train import train
 
