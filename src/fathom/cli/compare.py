@@ -24,8 +24,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name:<36} {before} -> {after}")
     for test in found["tests"]:
         interval = f"[{test['low']:+.4f}, {test['high']:+.4f}]"
-        chance = f"p = {test['p_value']:.4f} ({test['method']})"
-        print(f"{test['metric']:<20} {test['difference']:+.4f} {interval}  {chance}")
+        chance = "p < 0.0001" if test["p_value"] < 1e-4 else f"p = {test['p_value']:.4f}"
+        print(f"{test['metric']:<20} {test['difference']:+.4f} {interval}  {chance} ({test['method']})")
     if found["note"]:
         print(found["note"])
     print(f"page  {found['page']}")
