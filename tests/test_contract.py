@@ -293,13 +293,13 @@ def test_file_stands_alone(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def closure(name: str) -> list[catalog.Entry]:
-    """The systems that ``name`` builds on, and those they build on."""
+    """The systems and primitives that ``name`` builds on, and those they build on."""
     found: dict[str, catalog.Entry] = {}
     waiting = list(catalog.system(name).card.builds_on)
     while waiting:
         other = waiting.pop()
         if other not in found:
-            found[other] = catalog.system(other)
+            found[other] = catalog.entry(other)
             waiting += found[other].card.builds_on
     return list(found.values())
 
