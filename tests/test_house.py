@@ -19,7 +19,7 @@ SYSTEM_FILES = [e.path for e in catalog.systems().values()]
 LAYERS = (
     ("cli", "learn", "__main__"),
     ("verbs",),
-    ("recipes",),
+    ("recipes", "claims"),
     ("tasks",),
     (
         "architectures",
@@ -31,7 +31,7 @@ LAYERS = (
         "adaptation",
     ),
     ("training", "data", "deployment", "report", "fundamentals"),
-    ("evidence", "catalog", "settings", "task", "errors", "card"),
+    ("evidence", "catalog", "settings", "task", "errors", "card", "claim"),
 )
 LEVEL = {part: i for i, parts in enumerate(LAYERS) for part in parts}
 

@@ -1,7 +1,8 @@
 """The catalogue: what exists is found by looking, and read without being imported.
 
 Nothing registers itself. A system is a file that holds a literal ``CARD``; a primitive is one that lies
-in ``fundamentals/``; a recipe is a public function of a file in ``recipes/``; a task is a file in ``tasks/``.
+in ``fundamentals/``; a recipe is a public function of a file in ``recipes/``; a task is a file in ``tasks/``;
+a claim is a file of ``claims/`` that holds a literal ``CLAIM``.
 Reading syntax trees keeps ``fathom list`` fast and free of torch, and a broken optional
 dependency cannot hide the rest. These are also the only names that may be looked up when a
 run folder or an artifact is opened: no file of a user ever names something to import.
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from fathom.card import Card
+from fathom.claim import Claim
 from fathom.errors import unknown
 
 ROOT = Path(__file__).parent
@@ -57,6 +59,19 @@ class RecipeEntry:
 
     def load(self) -> Any:
         return getattr(importlib.import_module(self.module), self.name)
+
+
+@dataclass(frozen=True)
+class ClaimEntry:
+    """A claim: a file of ``claims/``."""
+
+    name: str  # the stem of its file
+    module: str
+    path: Path
+    claim: Claim
+
+    def load(self) -> ModuleType:
+        return importlib.import_module(self.module)
 
 
 @dataclass(frozen=True)
@@ -119,6 +134,18 @@ def tasks() -> dict[str, str]:
 
 
 @cache
+def claims() -> dict[str, ClaimEntry]:
+    """Every claim, by the name of its file. Imports none of them."""
+    found: dict[str, ClaimEntry] = {}
+    for path in sorted((ROOT / "claims").glob("[a-z]*.py")):
+        fields = literal(path, "CLAIM")
+        if fields is None:
+            raise ValueError(f"{path}: a file of claims/ holds a literal CLAIM = Claim(...)")
+        found[path.stem] = ClaimEntry(path.stem, _module(path), path, Claim(**fields))
+    return found
+
+
+@cache
 def inventory() -> dict[str, Row]:
     """The rows of the roadmap, by id, in order."""
     text = importlib.resources.files("fathom").joinpath("inventory.csv").read_text(encoding="utf-8")
@@ -140,6 +167,13 @@ def entry(name: str) -> Entry:
     return entries()[name]
 
 
+def claim(name: str) -> ClaimEntry:
+    """The claim ``name``; an unknown name raises ``InputError`` with the nearest ones."""
+    if name not in claims():
+        raise unknown("claim", name, claims())
+    return claims()[name]
+
+
 def recipe(name: str) -> RecipeEntry:
     """The recipe ``name``; an unknown name raises ``InputError`` with the nearest ones."""
     if name not in recipes():
@@ -156,15 +190,20 @@ def task(name: str) -> type:
 
 def read_card(path: Path) -> Card | None:
     """The literal ``CARD = Card(...)`` at the top level of ``path``, or None."""
+    fields = literal(path, "CARD")
+    return None if fields is None else Card(**fields)
+
+
+def literal(path: Path, name: str) -> dict[str, Any] | None:
+    """The keywords of ``NAME = Something(...)``, literals all, at the top level of ``path``, or None."""
     source = path.read_text(encoding="utf-8")
-    if "\nCARD = " not in source:  # most files: no need to parse them
+    if f"\n{name} = " not in source:  # most files: no need to parse them
         return None
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CARD":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             if not isinstance(node.value, ast.Call):
-                raise ValueError(f"{path}: CARD is not a literal Card(...)")
-            fields: dict[str, Any] = {str(k.arg): ast.literal_eval(k.value) for k in node.value.keywords}
-            return Card(**fields)
+                raise ValueError(f"{path}: {name} is not a literal {name.title()}(...)")
+            return {str(k.arg): ast.literal_eval(k.value) for k in node.value.keywords}
     return None
 
 

@@ -4,7 +4,8 @@
 (syntax trees without docstrings, of the system, its recipe and everything they import here) and a
 canary: the losses of 20 steps of that very recipe on little data. A record is fresh when today's code
 has the hash of the record, or of the last time its canary was seen to sing the same losses.
-``evidence/primitives.json`` holds the same for primitives, which have twins and tests and no run.
+``evidence/primitives.json`` holds the same for primitives, which have twins and tests and no run, and
+``evidence/claims/`` what was seen of each claim, whether it held or not.
 """
 
 import ast
@@ -20,6 +21,7 @@ from fathom import catalog
 
 CANARIES = "canaries.json"
 PRIMITIVES = "primitives.json"
+CLAIMS = "claims"  # the folder of their records
 PARTS = ("readable", "parity", "trained", "ships", "taught")
 
 
@@ -52,10 +54,18 @@ def primitives() -> dict[str, dict[str, Any]]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
+def claims() -> dict[str, dict[str, Any]]:
+    """The record of each claim, by its name."""
+    files = sorted((folder() / CLAIMS).glob("*.json"))
+    found = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files}
+    return {name: record for name, record in found.items() if name in catalog.claims()}
+
+
 def fresh(record: dict[str, Any]) -> bool:
     """Whether today's code is the code that made the record, or that its canary passed with."""
-    today = code_hash(record["recipe"])
-    seen = canaries().get(record["recipe"], {})
+    claimed = "claim" in record
+    today = claim_hash(record["claim"]) if claimed else code_hash(record["recipe"])
+    seen = canaries().get(f"{CLAIMS}/{record['claim']}" if claimed else record["recipe"], {})
     return today == record["code"] or (bool(seen.get("passed")) and seen.get("code") == today)
 
 
@@ -64,25 +74,32 @@ def code_hash(recipe: str) -> str:
     return module_hash(catalog.recipe(recipe).module)
 
 
+def claim_hash(name: str) -> str:
+    """The same of a claim and of the recipes of its arms."""
+    entry = catalog.claim(name)
+    recipes = sorted({arm[0] for arm in entry.claim.arms.values()})
+    return module_hash(entry.module, *(catalog.recipe(recipe).module for recipe in recipes))
+
+
 def entry_hash(name: str) -> str:
     """The same of a system or primitive and all it imports from here."""
     return module_hash(catalog.entry(name).module)
 
 
-def module_hash(module: str) -> str:
+def module_hash(*modules: str) -> str:
     total = hashlib.sha256()
-    for file in sorted(reached(module)):
+    for file in sorted(reached(*modules)):
         total.update(file.relative_to(catalog.ROOT).as_posix().encode() + tree_hash(file))
     return total.hexdigest()
 
 
-def reached(module: str) -> set[Path]:
-    """The files of the package that ``module`` imports, directly or not, inside functions too.
+def reached(*modules: str) -> set[Path]:
+    """The files of the package that ``modules`` import, directly or not, inside functions too.
 
     The verbs and the command line are left out: they start a run and do not shape it.
     """
     found: set[Path] = set()
-    waiting = [module]
+    waiting = list(modules)
     while waiting:
         file = locate(waiting.pop())
         if file is None or file in found:
@@ -131,7 +148,7 @@ def tree_hash(file: Path) -> bytes:
 
 def table(wanted: list[str] | None = None) -> list[dict[str, Any]]:
     """Inventory, cards and records joined: one entry a row; ``wanted`` names chapters or rows."""
-    kept = records()
+    kept, said = records(), claims()
     made_by: dict[str, list[catalog.Entry]] = {}
     for entry in catalog.entries().values():
         for row in entry.card.rows:
@@ -140,23 +157,40 @@ def table(wanted: list[str] | None = None) -> list[dict[str, Any]]:
     for row in catalog.inventory().values():
         if wanted and row.id not in wanted and row.id[:2] not in wanted and row.chapter not in wanted:
             continue
-        rows.append({"id": row.id, "item": row.item} | parts(row, made_by.get(row.id, []), kept))
+        rows.append({"id": row.id, "item": row.item} | parts(row, made_by.get(row.id, []), kept, said))
     return rows
 
 
-def parts(row: catalog.Row, entries: list[catalog.Entry], kept: dict[str, Any]) -> dict[str, Any]:
+def parts(
+    row: catalog.Row, entries: list[catalog.Entry], kept: dict[str, Any], said: dict[str, Any]
+) -> dict[str, Any]:
     """The five promises of one row: null where it does not apply, else ok, fresh and the record."""
     made = {e.name for e in entries}
     own = [r for r in kept.values() if r["system"] in made]
+    about = [said.get(n) for n, c in catalog.claims().items() if row.id in c.claim.rows]
     found: dict[str, Any] = {"readable": {"ok": bool(entries), "fresh": bool(entries), "record": None}}
     found["parity"] = equal_to(entries, own) if has(row, "P:") else None
-    found["trained"] = judge(own, lambda r: r["met"]) if has(row, "T:") else None
-    if has(row, "T:") and not own and "T2" in row.works and "T1" not in row.works:
+    found["trained"] = shown(about, own) if has(row, "T:") else None
+    if has(row, "T:") and not own and not about and "T2" in row.works and "T1" not in row.works:
         found["trained"] = {"ok": None, "amber": "needs a GPU", "record": None}
     ships = judge(own, lambda r: bool(r["export"] and r["export"]["equal"]))
-    found["ships"] = ships if has(row, "T:") else None
+    found["ships"] = ships if has(row, "T:") and (own or not about) else None
     found["taught"] = {"ok": False, "fresh": False, "record": None}
     return found
+
+
+def shown(about: list[dict[str, Any] | None], own: list[dict[str, Any]]) -> dict[str, Any]:
+    """Whether what a row asks to be trained was seen: by every claim about it, else by a recipe."""
+    if not about:
+        return judge(own, lambda r: r["met"])
+    known = [record for record in about if record is not None]
+    held = len(known) == len(about) and all(record["met"] for record in known)
+    record = next((r for r in known if not r["met"]), known[0] if known else None)
+    return {
+        "ok": held,
+        "fresh": bool(known) and all(map(fresh, known)),
+        "record": f"evidence/{CLAIMS}/{record['claim']}.json" if record else None,
+    }
 
 
 def equal_to(entries: list[catalog.Entry], own: list[dict[str, Any]]) -> dict[str, Any]:

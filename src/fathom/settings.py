@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from fathom.errors import InputError, unknown
 
@@ -22,7 +22,7 @@ def override(tree: Any, path: str, text: str) -> Any:
     defaults, so settings of it come after. An unknown name, a wrong type or a refused value raises
     ``InputError``.
     """
-    return _override(tree, _complete(tree, path), text, path)
+    return _override(tree, complete(tree, path), text, path)
 
 
 def _override(tree: Any, path: str, text: str, whole: str) -> Any:
@@ -48,7 +48,11 @@ def hint(tree: Any, name: str) -> Any:
     return get_type_hints(type(tree)).get(name, Any)
 
 
-def _complete(tree: Any, path: str) -> str:
+def complete(tree: Any, path: str) -> str:
+    """The whole dotted name of the setting or group that ``path``, its last part say, means in ``tree``.
+
+    Raises ``InputError`` where there is none or more than one.
+    """
     known = flatten(tree)
     branches = {".".join(k.split(".")[:i]) for k in known for i in range(1, k.count(".") + 1)}
     if path in known or path in branches:
@@ -70,7 +74,8 @@ def _parse(text: str, declared: Any, old: Any, path: str) -> Any:
         raise InputError(
             f"--set {path}={text}: {path} is a group; set one of its fields: {', '.join(flatten(old))}"
         )
-    if str in kinds and text not in ("None", "none"):
+    words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    if text in words or (str in kinds and text not in ("None", "none")):
         return text
     try:
         value = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text, text))
@@ -86,9 +91,10 @@ def _parse(text: str, declared: Any, old: Any, path: str) -> Any:
             return tuple(value)
         if isinstance(plain, type) and type(value) is plain:
             return value
-    if get_args(declared) and not any(isinstance(k, type) for k in kinds) and value in get_args(declared):
-        return value  # a Literal
-    wanted = " or ".join(getattr(k, "__name__", str(k)) for k in kinds)
+    if value in words:
+        return value
+    named = [getattr(k, "__name__", str(k)) for k in kinds if get_origin(k) is not Literal]
+    wanted = " or ".join([*(repr(word) for word in words), *named])
     raise InputError(f"--set {path}={text}: {path} takes {wanted} (now {old!r}), not {text!r}")
 
 
@@ -103,11 +109,11 @@ def override_all(tree: Any, settings: Sequence[Sequence[str]]) -> Any:
         before, tree = whole(tree), override(tree, path, text)
         after = whole(tree)
         for name, earlier in made.items():
-            if name not in after or (after[name] != before[name] and name != _complete(tree, path)):
+            if name not in after or (after[name] != before[name] and name != complete(tree, path)):
                 raise InputError(
                     f"--set {path}={text} exchanges what --set {earlier} has changed; give it before that"
                 )
-        made[_complete(tree, path)] = f"{path}={text}"
+        made[complete(tree, path)] = f"{path}={text}"
     return tree
 
 

@@ -1,4 +1,4 @@
-"""``fathom list``: systems, recipes, or the runs in this folder."""
+"""``fathom list``: systems and recipes, claims, or the runs in this folder."""
 
 import argparse
 import contextlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fathom.errors import InputError
 
-HELP = "systems and recipes of the catalogue, or the runs here"
+HELP = "systems and recipes of the catalogue, its claims, or the runs here"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prune", action="store_true", help="with --runs: delete checkpoints of finished runs"
     )
+    parser.add_argument("--claims", action="store_true", help="what lessons say, and whether it held")
     parser.add_argument("--json", action="store_true", help="one object a line")
 
 
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
         return list_runs(Path(args.runs), args.prune, args.json)
     if args.prune:
         raise InputError("--prune deletes checkpoints of runs; write: fathom list --runs --prune")
+    if args.claims:
+        return list_claims(args.json)
     from fathom import catalog
 
     recipes: dict[str, list[str]] = {}
@@ -46,6 +49,22 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {entry.name:<16} {entry.card.year}  {entry.card.title:<34} {', '.join(row['recipes'])}")
     if not args.json:
         print("\nfathom show NAME tells about one, fathom train RECIPE runs it")
+    return 0
+
+
+def list_claims(as_json: bool) -> int:
+    """Each sentence, and whether its record held, did not, or is still to be made."""
+    from fathom import catalog, evidence
+
+    kept = evidence.claims()
+    for name, entry in catalog.claims().items():
+        met = kept[name]["met"] if name in kept else None
+        if as_json:
+            said = {"name": name, "sentence": entry.claim.sentence, "rows": entry.claim.rows, "met": met}
+            print(json.dumps(said))
+            continue
+        word = {True: "held", False: "did NOT hold", None: "not measured"}[met]
+        print(f"{name:<36} {word:<13} {entry.claim.sentence}")
     return 0
 
 

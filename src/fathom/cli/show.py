@@ -1,15 +1,16 @@
-"""``fathom show NAME``: what is known about one system, primitive or recipe."""
+"""``fathom show NAME``: what is known about one system, primitive, recipe or claim."""
 
 import argparse
 import json
 
-from fathom.errors import unknown
+from fathom.errors import InputError, unknown
 
 HELP = "one system: idea, paper, file, recipes, what was measured"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a system, a primitive or a recipe")
+    parser.add_argument("name", help="a system, a primitive, a recipe or a claim")
+    parser.add_argument("--page", metavar="FILE", help="of a claim: its table and plots, as a page")
     parser.add_argument("--json", action="store_true")
 
 
@@ -18,10 +19,16 @@ def run(args: argparse.Namespace) -> int:
 
     from fathom import catalog
 
+    if args.name in catalog.claims():
+        return show_claim(args)
+    if args.page:
+        raise InputError(f"--page draws what was measured of a claim; {args.name!r} is none")
     entries, recipes = catalog.entries(), catalog.recipes()
     name = args.name if args.name in entries else recipes[args.name].system if args.name in recipes else None
     if name not in entries:
-        raise unknown("system, primitive or recipe", args.name, {**entries, **recipes})
+        raise unknown(
+            "system, primitive, recipe or claim", args.name, {*entries, *recipes, *catalog.claims()}
+        )
     entry = entries[name]
     own = {r.name: r.summary for r in recipes.values() if r.system == name}
     if args.json:
@@ -38,4 +45,39 @@ def run(args: argparse.Namespace) -> int:
         print(f"exempt    {test}: {reason}")
     for recipe, summary in own.items():
         print(f"recipe    {recipe}: {summary}")
+    return 0
+
+
+def show_claim(args: argparse.Namespace) -> int:
+    """What is claimed, by which experiment, and what was seen."""
+    from pathlib import Path
+
+    from fathom import catalog, evidence
+
+    entry, record = catalog.claim(args.name), evidence.claims().get(args.name)
+    claim = entry.claim
+    if args.page:
+        from fathom.verbs.compare import write_arms
+
+        if record is None:
+            raise InputError(f"nothing was measured of {args.name} yet; first: fathom verify {args.name}")
+        write_arms(Path(args.page), record | {"title": claim.sentence})
+        print(f"page  {args.page}")
+        return 0
+    if args.json:
+        print(json.dumps({"name": args.name, "file": str(entry.path), "record": record} | vars(claim)))
+        return 0
+    print(f"{claim.sentence}\n\nsource    {claim.source}\nfile      {entry.path}")
+    print(f"rows      {', '.join(claim.rows)}")
+    for arm, settings in claim.arms.items():
+        print(f"arm       {arm}: {' '.join(settings)}")
+    for line in claim.differs:
+        print(f"differs   {line}")
+    for i, text in enumerate(claim.expect):
+        seen = record["expect"][i] if record else None
+        word = "not measured" if seen is None else "held" if seen["met"] else "did NOT hold"
+        mean = ""
+        if seen and seen["mean"] is not None:
+            mean = f" {seen['mean']:.4f} [{seen['low']:.4f}, {seen['high']:.4f}]"
+        print(f"promise   {text}:{mean} {word}")
     return 0

@@ -11,6 +11,7 @@ from fathom.report.page import Section, page
 from fathom.report.run_report import readable, spreads
 
 CHARTS = 6  # metrics drawn as bars; the table holds all of them
+VERDICTS = 4  # tests told in words; the table holds all of them
 REAL = 0.05  # p-values below are called a difference
 
 
@@ -20,15 +21,17 @@ def compare_report(
     differences: Mapping[str, tuple],
     tests: Sequence[Mapping[str, Any]],
     command: str = "",
+    title: str = "",
+    pairs: str = "items",
     language: str = "en",
 ) -> str:
     """The page that compares runs.
 
     Each run maps ``name``, ``metrics`` (name -> number or Interval), ``curves`` (name -> points (x, y)),
-    ``cost`` and ``recipe``; all but the name may be missing. ``differences`` maps a setting to its value
-    in each run, in their order. Each test maps ``metric``, ``a``, ``b`` (names of runs) and the fields of
-    a PairedTest, whose difference is a - b. Raises InputError for fewer than two runs, names that repeat,
-    or a difference without one value per run.
+    ``bands`` (name -> low and high of each point), ``cost`` and ``recipe``; all but the name may be missing.
+    ``differences`` maps a setting to its value in each run, in their order. Each test maps ``metric``, ``a``,
+    ``b`` (names of runs) and the fields of a PairedTest, whose difference is a - b over ``pairs``. Raises
+    InputError for fewer than two runs, names that repeat, or a difference without one value per run.
     """
     names = [str(run["name"]) for run in runs]
     _check(names, differences)
@@ -37,7 +40,7 @@ def compare_report(
         Section("Results", [*_results(names, runs), *_bars(names, runs)]),
     ]
     if tests:
-        sections.append(Section("Is the difference real?", _tests(tests)))
+        sections.append(Section("Is the difference real?", _tests(tests, pairs)))
     charts = _curves(names, runs)
     if charts:
         sections.append(Section("Learning curves", charts))
@@ -49,11 +52,11 @@ def compare_report(
         recipes += [Facts({name: run["recipe"]})] if run.get("recipe") else []
     if recipes:
         sections.append(Section("Recipes", recipes))
-    title = " and ".join(names) if len(names) == 2 else f"{len(names)} runs"
+    title = title or f"{' and '.join(names) if len(names) == 2 else f'{len(names)} runs'} compared"
     subtitle = f"{number(len(differences))} setting{'' if len(differences) == 1 else 's'} differ" + (
         "s." if len(differences) == 1 else "."
     )
-    return page(f"{title} compared", subtitle, sections, language=language, command=command)
+    return page(title, subtitle, sections, language=language, command=command)
 
 
 def _check(names: Sequence[str], differences: Mapping[str, tuple]) -> None:
@@ -96,7 +99,7 @@ def _bars(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[Block
     return charts
 
 
-def _tests(tests: Sequence[Mapping[str, Any]]) -> list[Block]:
+def _tests(tests: Sequence[Mapping[str, Any]], pairs: str) -> list[Block]:
     blocks: list[Block] = []
     rows = []
     for test in tests:
@@ -112,8 +115,8 @@ def _tests(tests: Sequence[Mapping[str, Any]]) -> list[Block]:
         blocks.append(Verdict(text))
         rows.append((test["metric"], test["a"], test["b"], test["difference"], ends, test["p_value"],
                      test["n"], test["method"]))  # fmt: skip
-    columns = ("metric", "a", "b", "a - b", "interval", "p", "items", "method")
-    return [*blocks, Table(columns, rows, "Paired tests on the same items")]
+    columns = ("metric", "a", "b", "a - b", "interval", "p", pairs, "method")
+    return [*blocks[:VERDICTS], Table(columns, rows, f"Paired tests on the same {pairs}")]
 
 
 def _curves(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[Block]:
@@ -124,8 +127,9 @@ def _curves(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[Blo
             for name, run in zip(names, runs, strict=True)
             if metric in (run.get("curves") or {})
         }
+        bands = {run["name"]: run["bands"][metric] for run in runs if metric in (run.get("bands") or {})}
         log = spreads(metric, series)
-        charts.append(LineChart(series, caption=readable(metric), log_y=log, smooth=True))
+        charts.append(LineChart(series, caption=readable(metric), log_y=log, bands=bands, smooth=not bands))
     return charts
 
 

@@ -1,6 +1,12 @@
-"""Compare: two runs side by side, with a paired test on the items that both were scored on."""
+"""Compare: two runs side by side, or a recipe with one switch turned, each with a paired test.
 
+Two finished runs are compared on the items that both were scored on. The arms of a switch are trained anew,
+over several seeds, and compared seed by seed.
+"""
+
+import json
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +42,90 @@ def compare(first: str | Path, second: str | Path, *, out: str | Path | None = N
     target = Path(out) if out else runs[1].folder / f"compare-{runs[0].folder.name}.html"
     write(target, page)
     return {"page": str(target), "differences": differences, "tests": tests, "note": why}
+
+
+def compare_arms(
+    arms: Mapping[str, Sequence[str]],
+    *,
+    title: str,
+    seeds: int = 3,
+    processes: int | None = None,
+    out: str | Path = "compare.html",
+    command: str = "",
+    say: Any = lambda text: None,
+) -> dict[str, Any]:
+    """Train every arm (a recipe and settings "path=value") with every seed; write the page and its numbers.
+
+    The numbers lie beside the page, as JSON. Scores are those of the validation split: a comparison is there
+    to choose by. Raises ``InputError`` for fewer than two arms, and for what a recipe does not have.
+    """
+    from fathom.verbs.arms import built, paired_tests, run_arms, summary
+
+    if len(arms) < 2:
+        raise InputError(f"a comparison was given {len(arms)} arm(s); give two or more")
+    if seeds < 1:
+        raise InputError(f"--seeds {seeds}: it must be 1 or more")
+    experiments = {name: built(tuple(arm)) for name, arm in arms.items()}
+    outcomes = run_arms({n: tuple(a) for n, a in arms.items()}, seeds, processes, say)
+    runs = {name: [o.metrics for o in found] for name, found in outcomes.items()}
+    scores = [m for m in dict.fromkeys(k for r in runs.values() for o in r for k in o) if "/" in m]
+    record = {
+        "title": title, "command": command, "seeds": seeds, "arms": {n: list(a) for n, a in arms.items()},
+        "settings": changed(experiments), "runs": runs, "summary": summary(runs),
+        "tests": paired_tests(runs, scores), "curves": {n: joined(found) for n, found in outcomes.items()},
+    }  # fmt: skip
+    page = Path(out)
+    write_arms(page, record)
+    page.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return record | {"page": str(page)}
+
+
+def changed(experiments: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """The settings in which the arms differ, and their value in each."""
+    from fathom.settings import to_json, whole
+
+    flat = [whole(e) for e in experiments.values()]
+    names = sorted(set().union(*flat))
+    return {
+        n: tuple(to_json(f.get(n)) for f in flat)
+        for n in names
+        if any(f.get(n) != flat[0].get(n) for f in flat)
+    }
+
+
+def joined(outcomes: Sequence[Any]) -> list[tuple[float, float, float, float]]:
+    """The learning curves of one arm as one: step, mean, lowest and highest loss over the seeds."""
+    shortest = min(len(o.curve) for o in outcomes)
+    points = []
+    for i in range(shortest):
+        losses = [o.curve[i][1] for o in outcomes]
+        points.append((float(outcomes[0].curve[i][0]), sum(losses) / len(losses), min(losses), max(losses)))
+    return points
+
+
+def write_arms(page: Path, record: Mapping[str, Any]) -> None:
+    """The page of a comparison of arms."""
+    from fathom.report.compare_report import compare_report
+    from fathom.report.intervals import Interval
+    from fathom.report.page import write
+
+    runs = []
+    fell = any(m.get("diverged", {}).get("mean") for m in record["summary"].values())
+    for arm, metrics in record["summary"].items():
+        curve = record["curves"].get(arm) or []
+        runs.append({
+            "name": arm,
+            "metrics": {k: Interval(m["mean"], m["low"], m["high"]) if m["seeds"] > 1 else m["mean"]
+                        for k, m in metrics.items() if "/" in k or (fell and k == "diverged")},
+            "curves": {"loss": [point[:2] for point in curve]} if curve else {},
+            "bands": {"loss": ([p[2] for p in curve], [p[3] for p in curve])} if curve else {},
+            "cost": {k: metrics[k]["mean"] for k in ("seconds", "steps") if k in metrics},
+        })  # fmt: skip
+    made = compare_report(
+        runs=runs, differences={k: tuple(v) for k, v in record["settings"].items()}, tests=record["tests"],
+        command=record["command"], title=record["title"], pairs="seeds",
+    )  # fmt: skip
+    write(page, made)
 
 
 def named(runs: list[Run]) -> list[str]:

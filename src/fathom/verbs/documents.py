@@ -118,6 +118,12 @@ def unproven_table() -> str:
             f"- `{entry.name}` is exempt from the contract test {t}: {r}"
             for t, r in entry.card.exempt.items()
         ]
+    said = evidence.claims()
+    for name in catalog.claims():
+        if name not in said:
+            lines.append(f"- claim `{name}`: no record")
+        elif not evidence.fresh(said[name]):
+            lines.append(f"- claim `{name}`: its record is older than the code")
     have = {row for e in catalog.entries().values() for row in e.card.rows}
     total = len(catalog.inventory())
     lines.append(f"- {total - len(have)} of {total} rows of the roadmap have no file yet: `fathom catalog`")
@@ -178,7 +184,36 @@ def primitives_table() -> str:
     return "\n".join(rows)
 
 
+def claims_table() -> str:
+    """Every claim: what a lesson says, what had to be seen, what was seen, and whether it held."""
+    kept = evidence.claims()
+    rows = [
+        "| claim | rows | had to show | showed (95 % interval) | seeds | held | record |",
+        "|" + "---|" * 7,
+    ]
+    for name, entry in catalog.claims().items():
+        record = kept.get(name)
+        for i, text in enumerate(entry.claim.expect):
+            shown, word, state = "-", "-", "none yet"
+            if record is not None:
+                found = record["expect"][i]
+                shown = found.get("why", "-")
+                if found["mean"] is not None:
+                    shown = f"{found['mean']:.4g} ({found['low']:.4g} to {found['high']:.4g})"
+                word, state = (
+                    ("yes" if found["met"] else "**no**"),
+                    "fresh" if evidence.fresh(record) else "stale",
+                )
+            first = f"{entry.claim.sentence} (`{name}`)" if i == 0 else ""
+            about = ", ".join(entry.claim.rows) if i == 0 else ""
+            rows.append(
+                f"| {first} | {about} | `{text}` | {shown} | {entry.claim.seeds} | {word} | {state} |"
+            )
+    return "\n".join(rows)
+
+
 TABLES = {
+    "claims": claims_table,
     "primitives": primitives_table,
     "systems": systems_table,
     "unproven": unproven_table,

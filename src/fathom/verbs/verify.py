@@ -26,16 +26,18 @@ def verify(
     *,
     again: bool = False,
     threads: int | None = None,
+    processes: int | None = None,
     say: Say = lambda text: None,
 ) -> dict[str, dict[str, Any]]:
-    """Records of recipes or inventory rows (default: every recipe with a promise), made where not fresh.
+    """Records of recipes, claims or inventory rows (default: all that promise something), where not fresh.
 
     Each record is stored as soon as it is done, so that a stopped call goes on where it was.
     """
     results: dict[str, dict[str, Any]] = {}
     kept = evidence.records()
-    recipes, primitives = chosen(names)
+    recipes, primitives, claims = chosen(names)
     results |= verify_primitives(primitives, again, say)
+    results |= verify_claims(claims, again, processes, say)
     for name in recipes:
         record = kept.get(name)
         if record is not None and evidence.fresh(record) and not again:
@@ -62,28 +64,52 @@ def verify_primitives(names: list[str], again: bool, say: Say) -> dict[str, dict
     return {name: kept[name] | {"met": kept[name]["passed"] > 0} for name in names}
 
 
-def chosen(names: list[str] | None) -> tuple[list[str], list[str]]:
-    """Recipes and primitives by name or by row, or all that promise something."""
+def verify_claims(
+    names: list[str], again: bool, processes: int | None, say: Say
+) -> dict[str, dict[str, Any]]:
+    """Run the experiments of these claims, where their record is older than their code."""
+    from fathom.verbs.claiming import measure_claim
+
+    results, kept = {}, evidence.claims()
+    for name in names:
+        record = kept.get(name)
+        if record is not None and evidence.fresh(record) and not again:
+            say(f"{name}: fresh, {'held' if record['met'] else 'did NOT hold'}")
+        else:
+            record = measure_claim(name, processes, say)
+            store(f"{evidence.CLAIMS}/{name}.json", record)
+        results[name] = record
+    return results
+
+
+def chosen(names: list[str] | None) -> tuple[list[str], list[str], list[str]]:
+    """Recipes, primitives and claims by name or by row, or all that promise something."""
     promising = [r for r in catalog.recipes() if catalog.recipe(r).load()().expect]
     if not names:
-        return promising, list(catalog.primitives())
+        return promising, list(catalog.primitives()), list(catalog.claims())
     recipes: list[str] = []
     primitives: list[str] = []
+    claims: list[str] = []
     for name in names:
         if name in catalog.recipes():
             recipes.append(name)
         elif name in catalog.primitives():
             primitives.append(name)
+        elif name in catalog.claims():
+            claims.append(name)
         elif name in catalog.inventory():
             own = [r for r in promising if name in catalog.entry(catalog.recipe(r).system).card.rows]
             made = [e.name for e in catalog.primitives().values() if name in e.card.rows]
-            if not own and not made:
+            said = [n for n, c in catalog.claims().items() if name in c.claim.rows]
+            if not own and not made and not said:
                 raise InputError(f"nothing fulfils row {name} yet: {catalog.inventory()[name].item}")
             recipes += own
             primitives += made
+            claims += said
         else:
-            raise unknown("recipe, primitive or row", name, {*catalog.recipes(), *catalog.primitives()})
-    return recipes, primitives
+            known = {*catalog.recipes(), *catalog.primitives(), *catalog.claims()}
+            raise unknown("recipe, primitive, claim or row", name, known)
+    return recipes, primitives, claims
 
 
 def measure(name: str, threads: int | None, say: Say) -> dict[str, Any]:
@@ -197,20 +223,33 @@ def parity(system: str) -> dict[str, Any]:
 
 
 def sing(name: str, nudge: float = 0.0) -> dict[str, Any]:
-    """The losses of 20 steps of the recipe on little data, on one thread.
+    """The losses of 20 steps on little data, on one thread, of a recipe or, as ``claims/NAME``, of its arms.
 
     ``nudge`` changes every initial weight by that share of itself, up or down: how far do such songs part?
     """
+    if name.startswith(f"{evidence.CLAIMS}/"):
+        from fathom.verbs.arms import built
+
+        claim = catalog.claim(name.partition("/")[2]).claim
+        losses = [loss for arm in claim.arms.values() for loss in song(built(arm), nudge)]
+    else:
+        losses = song(catalog.recipe(name).load()(), nudge)
+    return {"losses": losses, "processor": machine()["processor"], "torch": versions().get("torch")}
+
+
+def song(experiment: Any, nudge: float = 0.0) -> list[float]:
+    """The losses of the experiment's canary; what comes after one that is no number is left out."""
     import torch
 
+    from fathom.training.guard import NonFinite
     from fathom.training.loop import train as loop
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    losses: list[float] = []
     try:
-        experiment = catalog.recipe(name).load()().canary()
+        experiment = experiment.canary()
         learner = experiment.learner()
-        losses: list[float] = []
         if nudge:
             dice = torch.Generator().manual_seed(0)
             with torch.no_grad():
@@ -220,9 +259,11 @@ def sing(name: str, nudge: float = 0.0) -> dict[str, Any]:
             learner, experiment.source(experiment.data.load()), steps=experiment.steps, seed=experiment.seed,
             observers=[lambda event: losses.append(float(event.metrics["loss"]))],
         )  # fmt: skip
+    except NonFinite:
+        pass
     finally:
         torch.set_num_threads(threads)
-    return {"losses": losses, "processor": machine()["processor"], "torch": versions().get("torch")}
+    return losses
 
 
 def apart(a: list[float], b: list[float]) -> list[float]:
@@ -243,9 +284,12 @@ def allowed(name: str, today: dict[str, Any]) -> list[float]:
 
 def canary(names: list[str] | None = None, *, say: Say = lambda text: None) -> dict[str, dict[str, Any]]:
     """Sing every record's canary again and note which still give the same losses."""
-    kept = evidence.records()
-    known = evidence.canaries()
-    for name in names or list(kept):
+    kept = evidence.records() | {
+        f"{evidence.CLAIMS}/{n}": r for n, r in evidence.claims().items() if r["canary"]["losses"]
+    }
+    known = {n: song for n, song in evidence.canaries().items() if n in kept}
+    wanted = [n if n in kept else f"{evidence.CLAIMS}/{n}" for n in names or kept]
+    for name in wanted:
         if name not in kept:
             raise InputError(f"there is no record of {name!r}; make one with: fathom verify {name}")
         began = time.perf_counter()
@@ -254,20 +298,21 @@ def canary(names: list[str] | None = None, *, say: Say = lambda text: None) -> d
         gaps = apart(today["losses"], then["losses"])
         bounds = [0.0] * len(gaps) if exact or not any(gaps) else allowed(name, today)
         passed = all(gap <= bound for gap, bound in zip(gaps, bounds, strict=True))
+        code = evidence.claim_hash(kept[name]["claim"]) if "claim" in kept[name] else evidence.code_hash(name)
         known[name] = {
-            "passed": passed, "code": evidence.code_hash(name), "torch": today["torch"], "largest": max(gaps),
+            "passed": passed, "code": code, "torch": today["torch"], "largest": max(gaps),
             "allowed": max(bounds), "exact": exact, "at": now(),
         }  # fmt: skip
         store(evidence.CANARIES, known)
         words = f"same losses{'' if exact else ', within rounding'}" if passed else "OTHER losses"
         say(f"{name}: {words} ({time.perf_counter() - began:.1f} s)")
-    return {n: known[n] for n in (names or list(kept))}
+    return {n: known[n] for n in wanted}
 
 
 def store(name: str, value: Any) -> None:
     """Write a file of the ledger, whole or not at all."""
-    home = evidence.folder()
-    home.mkdir(parents=True, exist_ok=True)
-    draft = home / f".{name}.{os.getpid()}"
+    file = evidence.folder() / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
     draft.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(draft, home / name)
+    os.replace(draft, file)
