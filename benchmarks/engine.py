@@ -2,19 +2,22 @@
 
 The same model, initial weights, optimizer (fused, as ours), clipping, data in memory and number of
 threads on both sides; the bare loop shuffles with ``randperm`` and indexes, as a careful person would.
-``fathom train`` runs whole: logging of every step, finite checks, checkpoints, seeds. Its rate is steps
-over the training seconds that it reports. With ``--switches`` the bare loop also measures the gradient
-norm that the engine always measures.
+``fathom train`` runs whole: logging of every step, finite checks, checkpoints, seeds. The two take turns
+inside one process, a stretch of steps each, so that whatever slows the machine slows both; the ratio is that
+of the summed times, its interval a bootstrap over the pairs of stretches.
 """
 
+import random
+import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from pairs import arguments, keep, paired, shown
+from pairs import arguments, keep, shown
 from torch import nn
 
 from fathom.architectures.convolutional import lenet
@@ -23,7 +26,10 @@ from fathom.data.split import Data, InMemory, Tensors
 from fathom.recipes.lenet import DIGITS
 from fathom.tasks.vector_classification import VectorClassification
 from fathom.training import AdamW, CrossEntropy, Experiment, GradientDescent
+from fathom.training.loop import Event
 from fathom.verbs.train import train
+
+STRETCH = 10  # steps that one side makes before the other has its turn
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,13 @@ def experiments() -> dict[str, Experiment]:
     small = char_lstm.tiny()
     return {
         "LeNet, batch 64": Experiment(
-            model=lenet.Config(), data=memory(images, labels), task=DIGITS, steps=600, **common
+            model=lenet.Config(), data=memory(images, labels), task=DIGITS, steps=4000, **common
         ),
         "MLP 6 x 256, batch 64": Experiment(
-            model=Wide(), data=memory(vectors, labels), steps=2000,
+            model=Wide(), data=memory(vectors, labels), steps=16_000,
             task=VectorClassification(labels=names, inputs_count=256), **common,
         ),
-        "LSTM of char_lstm's tiny run": replace(small, steps=1500),
+        "LSTM of char_lstm's tiny run": replace(small, steps=8000),
     }  # fmt: skip
 
 
@@ -64,14 +70,50 @@ def memory(inputs: torch.Tensor, labels: torch.Tensor) -> InMemory:
     return InMemory(Data(train=split, valid=tiny, test=tiny))
 
 
-def ours(experiment: Experiment) -> float:
+class Turns:
+    """Observes ``fathom train``: after each stretch of its steps, the bare loop makes as many."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.other = bare(experiment)
+        self.ours: list[float] = []
+        self.bare: list[float] = []
+        self.since = 0.0
+
+    def __call__(self, event: Event) -> None:
+        if event.steps % STRETCH:
+            return
+        now = time.perf_counter()
+        if self.since:  # the first stretch warms both sides
+            self.ours.append(now - self.since)
+        for _ in range(STRETCH):
+            next(self.other)
+        if self.since:
+            self.bare.append(time.perf_counter() - now)
+        self.since = time.perf_counter()
+
+
+def measured(experiment: Experiment) -> dict[str, Any]:
+    """Steps per second of both, the ratio of their summed times and its interval."""
+    turns = Turns(experiment)
     with tempfile.TemporaryDirectory() as scratch:
-        run = train(experiment, out=Path(scratch) / "run", export=False)
-        return experiment.steps / run.seconds
+        train(experiment, out=Path(scratch) / "run", export=False, observers=[turns])
+    pairs = list(zip(turns.ours, turns.bare, strict=True))
+
+    def ratio(some: list[tuple[float, float]]) -> float:
+        return sum(b for _, b in some) / sum(a for a, _ in some)
+
+    dice = random.Random(0)
+    drawn = sorted(ratio(dice.choices(pairs, k=len(pairs))) for _ in range(5000))
+    return {
+        "ours": turns.ours, "other": turns.bare,
+        "ratio": ratio(pairs), "low": drawn[125], "high": drawn[-126],
+        "ours_median": STRETCH / statistics.median(turns.ours),
+        "other_median": STRETCH / statistics.median(turns.bare), "pairs": len(pairs),
+    }  # fmt: skip
 
 
-def bare(experiment: Experiment) -> float:
-    """The loop a careful person would write for this experiment."""
+def bare(experiment: Experiment) -> Iterator[None]:
+    """The loop a careful person would write for this experiment, paused after each step."""
     how = experiment.learning
     assert isinstance(how, GradientDescent)
     data = experiment.data.load()
@@ -82,7 +124,6 @@ def bare(experiment: Experiment) -> float:
     count, size = len(data.train), min(experiment.batch_size, len(data.train))
     per_epoch = count // size
     model.train()
-    began = time.perf_counter()
     for step in range(experiment.steps):
         if step % per_epoch == 0:
             order = torch.randperm(count)
@@ -97,7 +138,7 @@ def bare(experiment: Experiment) -> float:
         if how.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, how.clip_norm)
         optimizer.step()
-    return experiment.steps / (time.perf_counter() - began)
+        yield
 
 
 def main() -> None:
@@ -106,9 +147,7 @@ def main() -> None:
     rows: list[dict[str, str]] = []
     details: dict[str, Any] = {}
     for name, experiment in experiments().items():
-        short = replace(experiment, steps=50)
-        ours(short), bare(short)  # warm both sides
-        found = paired(lambda e=experiment: ours(e), lambda e=experiment: bare(e), max(args.pairs, 9))
+        found = measured(replace(experiment, steps=max((args.pairs + 1) * STRETCH, experiment.steps)))
         details[name] = found
         rows.append(
             {
@@ -119,7 +158,7 @@ def main() -> None:
                 "goal": "lower end >= 0.97",
             }
         )
-    keep("engine", rows, details | {"threads": args.threads}, args.out)
+    keep("engine", rows, details | {"threads": args.threads, "stretch": STRETCH}, args.out)
 
 
 if __name__ == "__main__":
