@@ -16,7 +16,7 @@ CLAIM = Claim(
     expect=(
         "log10: sigmoid <= -6",
         "log10: relu - sigmoid >= 4",
-        "distance: residual - relu <= 0.0",
+        "log10: residual - relu >= 0.1",
         "distance: residual <= 0.5",
     ),
     source="Glorot and Bengio 2010; He et al. 2016",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from fathom.fundamentals.optimizers.gradient_clipping import clip_norm, total_norm
 from fathom.fundamentals.optimizers.weight_averaging import WeightAverage, exponential
 from fathom.training.guard import NonFinite
 from fathom.training.loop import Metrics
@@ -122,9 +123,9 @@ class GradientLearner:
     def clip(self) -> Tensor:
         """Clip as asked; the norm before clipping is always measured, and logged."""
         if self.how.clip_norm is not None:
-            norm = nn.utils.clip_grad_norm_(self.parameters, self.how.clip_norm)
+            norm = clip_norm(self.parameters, self.how.clip_norm)
         else:
-            norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+            norm = total_norm([p.grad for p in self.parameters if p.grad is not None])
         if self.how.clip_value is not None:
             nn.utils.clip_grad_value_(self.parameters, self.how.clip_value)
         return norm

@@ -89,11 +89,11 @@ class Evaluate:
         self.best, self.waited = state["best"], state["waited"]
 
 
-SHARE = 0.005  # of the time, for checkpoints that are not due
+SHARE = 0.002  # of the time, for checkpoints that are not due
 
 
 class Checkpoints:
-    """Saves the whole state: at least every 10 seconds, and every 50 steps where that costs under 0.5 %.
+    """Saves the whole state: at least every 10 seconds, and every 50 steps where that costs under 0.2 %.
 
     A model of a few kilobytes that makes a thousand steps a second would otherwise spend its time on
     ``fsync``. Evaluated states are saved with their score, and the last step always is.

@@ -14,6 +14,7 @@ from fathom.fundamentals.optimizers.gradient_clipping import (
     clip_norm,
     clip_norm_by_hand,
     clip_value,
+    total_norm,
     unit_norm,
 )
 from fathom.fundamentals.optimizers.sgd import sgd
@@ -172,3 +173,11 @@ def test_bad_input_is_refused() -> None:
     held[0].grad = torch.full((3, 4), math.inf, dtype=torch.float64)
     with pytest.raises(ValueError, match="norm of the gradients is inf; it must be finite"):
         clip_norm(held, 1.0, refuse=True)
+
+
+@pytest.mark.parametrize("kinds", [(torch.float32, torch.float32), (torch.float32, torch.float64), ()])
+def test_the_norm_is_that_of_torch_to_the_bit(kinds: tuple[torch.dtype, ...]) -> None:
+    dice = torch.Generator().manual_seed(0)
+    gradients = [torch.randn(5, 3, generator=dice).to(kind) for kind in kinds]
+    for order in (1.0, 2.0, float("inf")):
+        assert torch.equal(total_norm(gradients, order), torch.nn.utils.get_total_norm(gradients, order))

@@ -41,9 +41,10 @@ CARD = Card(
     oracle="torch.nn.utils.clip_grad_norm_ and clip_grad_value_, timm.utils.adaptive_clip_grad, bit for bit",
 )
 
-LEAST = 1e-6  # a gradient shorter than this is not clipped by its length, as in timm
+LEAST = 1e-6  # added to a length before it divides, as in torch; and the shortest one clipped, as in timm
 
 
+@torch.no_grad()
 def clip_norm(
     parameters: Iterable[Tensor], maximum: float, order: float = 2.0, refuse: bool = False
 ) -> Tensor:
@@ -55,12 +56,28 @@ def clip_norm(
     positive(maximum, "maximum")
     if not order > 0:
         raise ValueError(f"order is {order}; it must be positive, or infinity")
-    held = list(parameters)
-    norm = nn.utils.get_total_norm([p.grad for p in held if p.grad is not None], order)
+    held = [p for p in parameters if p.grad is not None]
+    gradients = [p.grad for p in held if p.grad is not None]
+    norm = total_norm(gradients, order)
     if refuse and not norm.isfinite():
         raise ValueError(f"the norm of the gradients is {float(norm)}; it must be finite to be clipped")
-    nn.utils.clip_grads_with_norm_(held, maximum, norm)
+    if alike(gradients):
+        torch._foreach_mul_(gradients, (maximum / (norm + LEAST)).clamp(max=1.0))
+    else:
+        nn.utils.clip_grads_with_norm_(held, maximum, norm)
     return norm
+
+
+def total_norm(gradients: list[Tensor], order: float = 2.0) -> Tensor:
+    """The norm of all ``gradients`` together: torch's bits, without its sorting where they are alike."""
+    if not alike(gradients):
+        return nn.utils.get_total_norm(gradients, order)
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, order)), order)
+
+
+def alike(gradients: list[Tensor]) -> bool:
+    """Whether one multi-tensor call can take them all: the same device and type, and none sparse."""
+    return len({(g.device, g.dtype, g.layout) for g in gradients}) == 1 and not gradients[0].is_sparse
 
 
 def clip_value(parameters: Iterable[Tensor], maximum: float) -> None:
