@@ -16,6 +16,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", metavar="COLUMN", help="the column that holds text")
     parser.add_argument("--time", metavar="LENGTH", help="bound on the whole command: 90s, 5m, 1h")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings")
+    parser.add_argument(
+        "--balance", default="none", choices=["none", "auto", "weights", "logits", "sampler"],
+        help="for rare classes: weights or logits in the loss, a sampler, or auto to decide by the counts",
+    )  # fmt: skip
     parser.add_argument("--skip-bad", action="store_true", help="leave out what cannot be read, and count it")
     parser.add_argument("--out", metavar="FOLDER", help="the run folder (default: runs/<time>-fit-<task>)")
     parser.add_argument("--seed", type=int, default=0)
@@ -38,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         done = fit(
             args.data, target=args.target, text=args.text, time=args.time, settings=pairs(args.settings),
-            skip_bad=args.skip_bad, out=args.out, seed=args.seed, device=args.device, threads=args.threads,
+            balance=args.balance, skip_bad=args.skip_bad, out=args.out, seed=args.seed, device=args.device,
+            threads=args.threads,
             observers=[show], export=not args.no_export,
             say=(lambda line: None) if args.json else (lambda line: print(line, file=sys.stderr)),
         )  # fmt: skip

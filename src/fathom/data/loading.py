@@ -3,19 +3,24 @@
 The batch of step k is a function of the seed and k: the order of an epoch is a permutation drawn
 from (seed, epoch), each sample's augmentation is drawn from (seed, epoch, index). Nothing has to be
 stored to go on after a crash, and neither the number of workers nor of processes changes a sample.
+
+A row that is drawn several times in an epoch has a number for each visit: its own, plus the number of all
+rows for every visit before. So each visit is augmented in its own way.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from functools import cached_property
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from fathom.data.split import Split
+from fathom.data.split import Split, class_numbers
 from fathom.errors import InputError
-from fathom.training.randomness import permutation, uniform
+from fathom.fundamentals.regularization.class_balance import sampling_probabilities
+from fathom.training.randomness import generator, permutation, uniform
 
 
 @runtime_checkable
@@ -51,12 +56,14 @@ class Shuffled:
     """Every row once an epoch, in a new order each time; a last batch that is not full is left out.
 
     ``batch_size`` counts the rows of a step over all processes; each takes its slice. With fewer rows
-    than ``batch_size`` a batch is the whole split (of a graph: its one row).
+    than ``batch_size`` a batch is the whole split (of a graph: its one row). With "balanced" ``sampling`` an
+    epoch has as many rows, drawn with replacement: a class first, each equally often, then one of its rows.
     """
 
     split: Split
     batch_size: int
     seed: int = 0
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
     augment: Sequence[Augment | Mixing] = ()
     prepare: Callable[..., tuple[Any, ...]] | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -71,6 +78,8 @@ class Shuffled:
             raise InputError("there is nothing to train on: the training split is empty")
         if self.size % self.world:
             raise InputError(f"batch_size {self.size} cannot be divided among {self.world} processes")
+        if self.sampling == "balanced" and class_numbers(self.split) is None:
+            raise InputError("sampling=balanced needs class numbers as targets; here are none")
 
     @property
     def size(self) -> int:
@@ -80,13 +89,29 @@ class Shuffled:
     def steps_per_epoch(self) -> int:
         return len(self.split) // self.size
 
+    @cached_property
+    def chances(self) -> Tensor:
+        """The probability of each row in a balanced draw, float64 (n,)."""
+        labels = class_numbers(self.split)
+        assert labels is not None
+        return sampling_probabilities(labels, int(labels.max()) + 1)
+
+    def order(self, epoch: int) -> Tensor:
+        """The visits of an epoch, int64 (n,): a row's number, plus n for each visit that it had before."""
+        rows = len(self.split)
+        if self.sampling == "shuffled":
+            return permutation(rows, self.seed, epoch)
+        dice = generator(self.seed, "balanced", epoch)
+        drawn = torch.multinomial(self.chances, rows, replacement=True, generator=dice)
+        return drawn + rows * repeats(drawn)
+
     def places(self, start: int) -> Iterator[tuple[int, Tensor]]:
-        """(epoch, row numbers) of this process for steps ``start``, ``start + 1``, ..."""
+        """(epoch, visits) of this process for steps ``start``, ``start + 1``, ..."""
         size, per_epoch = self.size, self.steps_per_epoch
         share = size // self.world
         epoch, offset = divmod(start, per_epoch)
         while True:
-            order = permutation(len(self.split), self.seed, epoch)
+            order = self.order(epoch)
             for first in range(offset * size + self.rank * share, per_epoch * size, size):
                 yield epoch, order[first : first + share]
             epoch, offset = epoch + 1, 0
@@ -95,7 +120,7 @@ class Shuffled:
         if self.workers:
             read: Iterator[tuple[int, Tensor, Any]] = iter(self._loader(start))
         else:
-            read = ((epoch, index, self.split.rows(index)) for epoch, index in self.places(start))
+            read = ((e, visit, self.split.rows(visit % len(self.split))) for e, visit in self.places(start))
         for epoch, index, batch in read:
             yield self.finish(epoch, index, batch)
 
@@ -111,7 +136,7 @@ class Shuffled:
         return batch
 
     def changed(self, epoch: int, index: Tensor, batch: tuple[Any, ...], count: int) -> tuple[Any, ...]:
-        """Rows ``index`` after the first ``count`` changes; a partner went through those before its own."""
+        """Visits ``index`` after the first ``count`` changes; a partner went through those before its own."""
         numbers, first = uniform(self.seed, epoch, index, sum(a.draws for a in self.augment)), 0
         for place, augment in enumerate(self.augment[:count]):
             own = numbers[:, first : first + augment.draws]
@@ -134,6 +159,15 @@ class Shuffled:
         )
 
 
+def repeats(values: Tensor) -> Tensor:
+    """How often each of ``values`` (n,) stands before its place: of 5 7 5 5 that is 0 0 1 2."""
+    order = values.argsort(stable=True)
+    together = values[order]
+    made = torch.empty_like(values)
+    made[order] = torch.arange(len(values)) - torch.searchsorted(together, together)
+    return made
+
+
 def _as_it_is(batch: Any) -> Any:
     """A reader makes whole batches; there is nothing to put together."""
     return batch
@@ -146,8 +180,8 @@ class _Reader(torch.utils.data.Dataset[Any]):
         self.split = split
 
     def __getitem__(self, place: tuple[int, Tensor]) -> tuple[int, Tensor, Any]:
-        epoch, index = place
-        return epoch, index, self.split.rows(index)
+        epoch, visit = place
+        return epoch, visit, self.split.rows(visit % len(self.split))
 
 
 class _Places(torch.utils.data.Sampler[Any]):

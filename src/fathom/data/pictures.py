@@ -34,6 +34,10 @@ class Files:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def targets(self) -> Tensor:
+        return self.labels
+
     def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
         pixels = [apply(self.operations, self.paths[i])["image"] for i in index.tolist()]
         return torch.from_numpy(np.stack(pixels)), self.labels[index]

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from fathom.errors import InputError
 
+BLOCK = 1000  # rows that are read at once
+
 
 @runtime_checkable
 class Split(Protocol):
@@ -33,6 +35,10 @@ class Tensors:
 
     def __len__(self) -> int:
         return len(self.columns[0])
+
+    @property
+    def targets(self) -> Tensor:
+        return self.columns[-1]
 
     def rows(self, index: Tensor) -> tuple[Tensor, ...]:
         return tuple(c.index_select(0, index) for c in self.columns)
@@ -74,6 +80,25 @@ class Data:
             return Part(split, torch.arange(count))
 
         return Data(first(self.train), first(self.valid), first(self.test), self.facts)
+
+
+def class_numbers(split: Any) -> Tensor | None:
+    """The class of every row, int64 (n,); None where targets are of another kind.
+
+    A split with ``targets``, those of all rows, is not read for it.
+    """
+    if isinstance(split, Part):
+        whole = class_numbers(split.whole)
+        return None if whole is None else whole[split.index]
+    if not isinstance(split, Split) or not len(split):
+        return None
+    found = getattr(split, "targets", None)
+    if found is None:
+        found = [split.rows(index)[-1] for index in torch.arange(len(split)).split(BLOCK)]
+        found = torch.cat(found) if all(isinstance(f, Tensor) for f in found) else None
+    if found is None or found.dtype != torch.int64 or found.shape != (len(split),):
+        return None  # a graph, say, has a row for many targets
+    return found
 
 
 @runtime_checkable

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         RMSprop,
         SharpnessAware,
     )
-    from fathom.training.objectives import CrossEntropy, MeanSquaredError, NextToken, Reconstruction
+    from fathom.training.objectives import CrossEntropy, Focal, MeanSquaredError, NextToken, Reconstruction
     from fathom.training.optim import SGD, Adam, AdamW
     from fathom.training.parallel import Parallel
     from fathom.training.precision import Precision
@@ -57,6 +57,7 @@ __all__ = [
     "Expect",
     "Experiment",
     "Exponential",
+    "Focal",
     "GradientDescent",
     "GradientLearner",
     "InverseSquareRoot",
@@ -103,6 +104,7 @@ _HOMES = {
     "Expect": "fathom.training.experiment",
     "Experiment": "fathom.training.experiment",
     "Exponential": "fathom.training.schedules",
+    "Focal": "fathom.training.objectives",
     "GradientDescent": "fathom.training.learner",
     "GradientLearner": "fathom.training.learner",
     "InverseSquareRoot": "fathom.training.schedules",

@@ -6,12 +6,14 @@ A recipe is a function that returns an ``Experiment``; a variant calls it and ch
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
-from fathom.data.split import Data, DataConfig, InMemory
+from fathom.data.split import Data, DataConfig, InMemory, class_numbers
+from fathom.errors import InputError
+from fathom.fundamentals.regularization.class_balance import class_counts
 from fathom.task import Task
 from fathom.training.loop import BatchSource, Learner
 from fathom.training.parallel import Parallel
@@ -74,6 +76,7 @@ class Experiment:
     steps: int
     batch_size: int = 64
     augment: tuple[Any, ...] = ()
+    sampling: Literal["shuffled", "balanced"] = "shuffled"  # balanced: rows of every class equally often
     seed: int = 0
     evaluate_every: int | None = None  # steps between evaluations on the validation split; None: at the end
     patience: int | None = None  # evaluations without a better one before the run stops
@@ -87,8 +90,9 @@ class Experiment:
         for name in ("steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        if self.keep not in ("last", "best"):
-            raise ValueError(f"keep is {self.keep!r}; it must be 'last' or 'best'")
+        for name, known in (("keep", ("last", "best")), ("sampling", ("shuffled", "balanced"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {known}")
         for name in ("evaluate_every", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -105,24 +109,50 @@ class Experiment:
         torch.default_generator.manual_seed(key(self.seed, "model"))
         return self.model.build()
 
+    def counted(self, data: Data | None = None) -> "Experiment":
+        """The same experiment, its objective told how many training rows each class has, if it must know.
+
+        ``data`` is what ``self.data`` loads. Raises ``InputError`` where there are no classes, or one of them
+        has no training row.
+        """
+        objective: Any = getattr(self.learning, "objective", None)
+        if getattr(objective, "balance", "none") == "none" or getattr(objective, "counts", True):
+            return self
+        found = class_numbers((data or self.data.load()).train)
+        if found is None:
+            raise InputError(f"balance={objective.balance} needs class numbers as targets; here are none")
+        labels = getattr(self.task, "labels", None) or range(int(found.max()) + 1)
+        counts = class_counts(found, len(labels)).tolist()
+        empty = [str(label) for label, count in zip(labels, counts, strict=True) if not count]
+        if empty:
+            raise InputError(
+                f"balance={objective.balance} needs a training row of each class; there is none of"
+                f" {', '.join(empty[:8])}"
+            )
+        told: Any = replace(self.learning, objective=replace(objective, counts=tuple(counts)))  # type: ignore[type-var]
+        return replace(self, learning=told)
+
     def learner(self, parallel: Parallel | None = None) -> Learner:
         """A fresh learner on the device of ``parallel`` (by default: alone, on the CPU)."""
-        parallel = parallel or Parallel()
+        parallel, how = parallel or Parallel(), self.counted().learning
         model = self.build().to(parallel.device)
         torch.default_generator.manual_seed(key(self.seed, "learner"))
-        return self.learning.learner(model, self.steps, parallel)
+        return how.learner(model, self.steps, parallel)
 
     def source(self, data: Data, parallel: Parallel | None = None) -> BatchSource:
         """Where the batches of this run come from."""
         from fathom.data.loading import Shuffled
 
         if isinstance(data.train, BatchSource):  # an environment to act in makes its own
+            if self.sampling != "shuffled":
+                raise InputError(f"sampling={self.sampling} chooses among rows; this data makes batches")
             return data.train
         parallel = parallel or Parallel()
         return Shuffled(
             split=data.train,
             batch_size=self.batch_size,
             seed=self.seed,
+            sampling=self.sampling,
             augment=self.augment,
             prepare=self.task.prepare,
             device=parallel.device,
@@ -133,9 +163,8 @@ class Experiment:
 
     def canary(self) -> "Experiment":
         """The same experiment, 20 steps long on little data: do today's losses equal the recorded ones?"""
-        rows = max(64, min(512, 4 * self.batch_size))
-        data = self.data.load().reduced(rows)
+        rows, data = max(64, min(512, 4 * self.batch_size)), self.data.load()
         return replace(
-            self, data=InMemory(data), steps=20, batch_size=min(self.batch_size, 32), evaluate_every=None,
-            patience=None, keep="last", workers=0,
+            self.counted(data), data=InMemory(data.reduced(rows)), steps=20, workers=0, keep="last",
+            batch_size=min(self.batch_size, 32), evaluate_every=None, patience=None,
         )  # fmt: skip

@@ -6,15 +6,20 @@ of a detector, the noise prediction of a diffusion model) lives in that system's
 A batch is a tuple ``(*inputs, target)``. ``count`` says over how many targets the mean is taken:
 with it, the engine weighs micro-batches so that accumulated gradients equal those of the big batch
 even where sequences differ in length.
+
+An objective with the settings ``balance`` and ``counts`` is told, by the experiment, how many training rows
+each class has.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fathom.fundamentals.losses.focal import softmax_focal_loss
+from fathom.fundamentals.regularization.class_balance import balanced_cross_entropy, class_weights
 from fathom.training.loop import Metrics
 
 IGNORE = -100  # a target that is not scored: padding, a pixel without a label
@@ -38,23 +43,58 @@ class CrossEntropy:
     """Softmax classification: ``(*inputs, label)``, logits (b, classes).
 
     Labels are int64 (b,), or probabilities (b, classes) of rows that were mixed; what is likeliest counts
-    as right then.
+    as right then. Where some classes are rare, ``balance`` gives each the same say: by "weights" inverse to
+    their frequency, or by "logits" that the loss sees shifted by its logarithm (Menon et al. 2021).
     """
 
     label_smoothing: float = 0.0
+    balance: Literal["none", "weights", "logits"] = "none"
+    counts: tuple[int, ...] = ()  # training rows of each class; an experiment counts them for "balance"
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing is {self.label_smoothing}; it must be in [0, 1)")
+        _balance(self.balance, self.counts, ("none", "weights", "logits"))
 
     def __call__(self, model: nn.Module, batch: Any) -> tuple[Tensor, Metrics]:
         *inputs, label = batch
         logits = model(*inputs)
-        loss = F.cross_entropy(logits, label, label_smoothing=self.label_smoothing)
-        with torch.no_grad():
-            wanted = label if label.ndim == 1 else label.argmax(dim=-1)
-            accuracy = (logits.argmax(dim=-1) == wanted).float().mean()
-        return loss, {"accuracy": accuracy}
+        if self.balance == "none":
+            loss = F.cross_entropy(logits, label, label_smoothing=self.label_smoothing)
+        else:
+            counts = torch.tensor(_known(self.balance, self.counts))
+            loss = balanced_cross_entropy(logits, label, counts, self.balance, self.label_smoothing)
+        return loss, {"accuracy": _accuracy(logits, label)}
+
+    def count(self, batch: Any) -> int:
+        return len(batch[-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Focal:
+    """Softmax classification that cares less for what is right already (Lin et al. 2017, equation 5).
+
+    Batches as for ``CrossEntropy``, with int64 labels only. ``gamma`` 0 is cross-entropy; ``balance`` gives
+    the classes the weights that stand for the paper's alpha.
+    """
+
+    gamma: float = 2.0
+    balance: Literal["none", "weights"] = "none"
+    counts: tuple[int, ...] = ()  # training rows of each class; an experiment counts them for "balance"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gamma < float("inf"):
+            raise ValueError(f"gamma is {self.gamma}; it must be 0 or more, and finite")
+        _balance(self.balance, self.counts, ("none", "weights"))
+
+    def __call__(self, model: nn.Module, batch: Any) -> tuple[Tensor, Metrics]:
+        *inputs, label = batch
+        logits = model(*inputs)
+        weight = None
+        if self.balance == "weights":
+            weight = class_weights(torch.tensor(_known(self.balance, self.counts))).to(logits.device)
+        losses = softmax_focal_loss(logits, label, gamma=self.gamma, class_weight=weight, reduction="none")
+        return losses.mean(), {"accuracy": _accuracy(logits, label)}  # over rows, as a balanced entropy is
 
     def count(self, batch: Any) -> int:
         return len(batch[-1])
@@ -104,3 +144,23 @@ class Reconstruction:
 
     def count(self, batch: Any) -> int:
         return batch[0].numel()
+
+
+def _accuracy(logits: Tensor, label: Tensor) -> Tensor:
+    with torch.no_grad():
+        wanted = label if label.ndim == 1 else label.argmax(dim=-1)
+        return (logits.argmax(dim=-1) == wanted).float().mean()
+
+
+def _balance(balance: str, counts: tuple[int, ...], known: tuple[str, ...]) -> None:
+    """Refuse a way to balance that there is not, and counts that leave a class without a row."""
+    if balance not in known:
+        raise ValueError(f"balance is {balance!r}; it must be one of {', '.join(known)}")
+    if counts:
+        class_weights(torch.tensor(counts))
+
+
+def _known(balance: str, counts: tuple[int, ...]) -> tuple[int, ...]:
+    if not counts:
+        raise ValueError(f"balance is {balance!r} and counts is empty; an Experiment counts the classes")
+    return counts

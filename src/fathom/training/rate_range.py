@@ -124,7 +124,8 @@ def range_test(
         raise InputError(f"a range test needs one loss and one optimizer; {kind} learns in its own way")
     with generators_kept():
         trial = apart(experiment, experiment.learning, steps)
-        learner = trial.learner(parallel)
+        data = trial.data.load()
+        learner = trial.counted(data).learner(parallel)
         assert isinstance(learner, GradientLearner)
         base = learner.rates[0]
         if not base > 0:
@@ -132,7 +133,7 @@ def range_test(
         learner.how = replace(learner.how, schedule=Ramp(start=lowest / base, end=highest / base))
         watch = Watch()
         with contextlib.suppress(NonFinite):  # too large a rate is what the trial is looking for
-            source = trial.source(trial.data.load(), parallel)
+            source = trial.source(data, parallel)
             last = train(learner, source, steps=steps, seed=trial.seed, observers=[watch])
             watch.ended = (last and last.stop) or f"all {steps} rates were tried"
     return RangeTest(tuple(watch.rates), tuple(watch.losses), tuple(watch.smooth), steps, watch.ended)

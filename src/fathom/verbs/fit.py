@@ -29,6 +29,7 @@ def fit(
     steps: int | None = None,
     optimizer: Any = None,
     settings: Sequence[tuple[str, str]] = (),
+    balance: str = "none",
     skip_bad: bool = False,
     out: str | Path | None = None,
     seed: int = 0,
@@ -42,7 +43,8 @@ def fit(
 
     ``time`` ("5m", "90s", seconds) bounds the whole call, the first import of torch excepted; ``steps``
     fixes the length instead. ``optimizer`` is a live ``torch.optim`` optimizer of the module. The task
-    is recognised from the data; ``target`` and ``text`` name columns of a table.
+    is recognised from the data; ``target`` and ``text`` name columns of a table. ``balance`` is for rare
+    classes: "weights" or "logits" in the loss, a "sampler", "auto" to decide by the counts, or "none".
     """
     place = Path(model if data is None else data)
     model = None if data is None else model
@@ -56,7 +58,7 @@ def fit(
     set_threads(threads)
     given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
-    name, origin, experiment, extra = propose(place, options, given, model, optimizer, say)
+    name, origin, experiment, extra = propose(place, options, given, model, optimizer, balance, say)
 
     origin["time"] = budget.seconds if budget is not None else None
     run = begin(out, name, {"origin": origin, "extra": extra})
@@ -75,10 +77,13 @@ def propose(
     settings: Sequence[tuple[str, str]],
     model: Any,
     optimizer: Any,
+    balance: str,
     say: Callable[[str], None],
 ) -> "tuple[str, dict[str, Any], Experiment, dict[str, Any]]":
     """Recognise and read the data, and say what was seen: name, origin, experiment, notes for the report."""
     import torch
+
+    from fathom.verbs.balance import balance as decide
 
     path = existing(data)
     task, sighting = recognise(path, options)
@@ -90,6 +95,9 @@ def propose(
         "settings": [list(p) for p in settings], "own_model": model is not None,
     }  # fmt: skip
     experiment, loaded = build(origin, model, optimizer)
+    chosen = decide(balance, experiment, loaded, say)
+    origin["settings"] += [list(p) for p in chosen]
+    experiment = override_all(experiment, chosen)
     if isinstance(model, torch.nn.Module):
         suit(model, experiment, loaded)
     extra = {"baselines": simple_methods(experiment, loaded, say), "saw": list(sighting.saw)}

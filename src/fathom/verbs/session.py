@@ -104,6 +104,7 @@ def fulfil(session: Session, parallel: "Parallel") -> None:
     from fathom.verbs.finish import conclude
 
     data = session.experiment.data.load()
+    session.experiment = session.experiment.counted(data)
     if session.budget is not None:
         steps = parallel.lead(session.budget.steps(session.experiment, data, parallel))
         session.experiment = replace(session.experiment, steps=int(steps))

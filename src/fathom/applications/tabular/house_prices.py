@@ -18,7 +18,7 @@ Axes used below
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fathom.card import Card
+from fathom.fundamentals.regularization.class_balance import balanced_cross_entropy
 
 if TYPE_CHECKING:
     from fathom.training import Experiment
@@ -37,6 +38,7 @@ CARD = Card(
     year=2021,
     summary="Predicts a column of a table from the others with small dense networks that vote.",
     rows=("TA01", "TA02", "TA04"),
+    builds_on=("class_balance",),
     differs=(
         "Members share nothing: TabM's members share most weights, which pays for wide networks only.",
         "Clipping is fixed at 3 deviations, as in RealMLP; its learned scales and activations are left out.",
@@ -130,7 +132,13 @@ class TableEnsemble(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class EachMember:
-    """The mean loss of the members, each by itself: squared error, or cross-entropy for int64 labels."""
+    """The mean loss of the members, each by itself: squared error, or cross-entropy for int64 labels.
+
+    ``balance`` gives rare classes the same say as others: by weights in the loss, or by adjusted logits.
+    """
+
+    balance: Literal["none", "weights", "logits"] = "none"
+    counts: tuple[int, ...] = ()  # training rows of each class; an experiment counts them for "balance"
 
     def __call__(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor | float]]:
         row, target = batch
@@ -141,7 +149,11 @@ class EachMember:
             return F.mse_loss(output.squeeze(-1), target[:, None].expand(output.shape[:2])), {}
         labels = target.repeat_interleave(output.shape[1])
         right = (output.detach().mean(dim=1).argmax(dim=-1) == target).float().mean()
-        return F.cross_entropy(output.flatten(0, 1), labels), {"accuracy": right}
+        logits = output.flatten(0, 1)
+        if self.balance == "none":
+            return F.cross_entropy(logits, labels), {"accuracy": right}
+        counts = torch.tensor(self.counts, dtype=torch.int64)
+        return balanced_cross_entropy(logits, labels, counts, self.balance), {"accuracy": right}
 
     def count(self, batch: Any) -> int:
         return len(batch[-1])

@@ -9,6 +9,9 @@ Four remedies, all from the counts n_c of the training set, N examples in all, K
     logit adjustment   softmax(z + tau log pi), pi_c = n_c / N, in the loss: z then ranks classes as if all
                        were equally frequent (Menon et al. 2021, equation 10)
 
+A weighted loss of a batch is divided by its rows, not by their weights: the weights are 1 on average over
+the training set, and a batch that happens to hold no rare row must not count for more than others.
+
 The focal loss, which weighs by difficulty instead of frequency, stands among the losses.
 
 Axes used below
@@ -108,7 +111,7 @@ def logit_adjustment(
     if logits.shape[1] != len(counts):
         raise ValueError(f"logits are of {logits.shape[1]} classes and counts of {len(counts)}")
     shares = counts.double() / counts.sum()
-    return logits + strength * shares.log().to(logits.dtype)
+    return logits + strength * shares.log().to(logits)
 
 
 def logit_adjusted_cross_entropy(
@@ -120,6 +123,31 @@ def logit_adjusted_cross_entropy(
     """The mean cross-entropy of adjusted ``logits``; ``target`` is int64, in [0, k)."""
     class_counts(target, len(counts))
     return F.cross_entropy(logit_adjustment(logits, counts, strength), target)
+
+
+def balanced_cross_entropy(
+    logits: Shaped[Tensor, "b k"],
+    target: Shaped[Tensor, "b *classes"],
+    counts: Shaped[Tensor, "k_counted"],
+    how: str,
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, ""]:
+    """The mean over rows of a cross-entropy balanced by class ``"weights"`` or adjusted ``"logits"``.
+
+    ``target`` is int64 (b,), or shares (b, k) of rows that were mixed. ``counts`` may lie on the CPU whatever
+    the device of the others. Raises ``ValueError`` for another ``how``, and as the functions above do.
+    """
+    if how not in ("weights", "logits"):
+        raise ValueError(f"how is {how!r}; it must be 'weights' or 'logits'")
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    if how == "logits":
+        adjusted = logit_adjustment(logits, counts)
+        return F.cross_entropy(adjusted, target, label_smoothing=label_smoothing)
+    weight = class_weights(counts).to(logits)
+    if logits.shape[1] != len(weight):
+        raise ValueError(f"logits are of {logits.shape[1]} classes and counts of {len(weight)}")
+    return F.cross_entropy(logits, target, weight, label_smoothing=label_smoothing, reduction="none").mean()
 
 
 def class_counts_by_hand(labels: Tensor, classes: int) -> Tensor:
@@ -173,6 +201,18 @@ def logit_adjusted_cross_entropy_by_hand(
     return torch.stack(losses).mean()
 
 
+def balanced_cross_entropy_by_hand(logits: Tensor, target: Tensor, counts: Tensor, how: str) -> Tensor:
+    """Row by row: the loss of its class, and how much that class counts."""
+    losses = []
+    for z, right in zip(logits, target.tolist(), strict=True):
+        if how == "logits":
+            z, weight = z + (counts.double() / counts.sum()).log(), 1.0
+        else:
+            weight = float(counts.sum()) / (len(counts) * float(counts[right]))
+        losses.append(weight * (z.exp().sum().log() - z[right]))
+    return torch.stack(losses).mean()
+
+
 def twins() -> "Iterator[Twin]":
     """The pairs that the contract compares."""
     from fathom.fundamentals.twin import Twin
@@ -201,6 +241,13 @@ def twins() -> "Iterator[Twin]":
         lambda z: logit_adjusted_cross_entropy_by_hand(z, target, counts),
         (logits,),
     )
+    for how in ("weights", "logits"):
+        yield Twin(
+            f"cross-entropy balanced by {how}",
+            lambda z, how=how: balanced_cross_entropy(z, target, counts, how),
+            lambda z, how=how: balanced_cross_entropy_by_hand(z, target, counts, how),
+            (logits,),
+        )
 
 
 def _check_counts(counts: Tensor) -> None:
