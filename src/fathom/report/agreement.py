@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from fathom.report.axes import SIDE, Axis, axis, drawable, outline, percent, plo
 from fathom.report.charts import legend
 from fathom.report.markup import Number, escape, figure, grid, number, numbers_behind, scroller, tag
 from fathom.report.style import LEVELS
+
+if TYPE_CHECKING:
+    from fathom.fundamentals.mathematics.calibration import Curve
 
 Numbers = Sequence[Number] | np.ndarray
 WRITTEN = 20  # up to this many rows and columns a heat map is a table of numbers
@@ -126,8 +129,9 @@ class Calibration:
     """A reliability diagram: does a confidence of 0.8 mean right in 80 of 100 cases?
 
     ``confidence`` (n,) in [0, 1] belongs to the predicted class, ``correct`` (n,) is 0 or 1. The expected
-    calibration error (ECE) is the mean over ten equal bins of |accuracy - confidence|, weighted by count
-    (Guo et al. 2017, section 2, equation 3). Raises InputError on other values or lengths.
+    calibration error (ECE) is the mean over ``bins`` bins (lower, upper] of |accuracy - confidence|,
+    weighted by count, as ``fundamentals/mathematics/calibration.py`` finds it. Raises InputError on other
+    values or lengths.
     """
 
     confidence: Numbers
@@ -138,7 +142,33 @@ class Calibration:
 
     def table(self) -> list[tuple[float, float, int, float, float]]:
         """The bins that hold anything: (from, to, count, mean confidence, accuracy)."""
-        sure = np.asarray(self.confidence, np.float64)
+        curve = self._curve()
+        if curve is None:
+            return []
+        ends = [(place / self.bins, (place + 1) / self.bins) for place in curve.place.tolist()]
+        held = zip(curve.size.tolist(), curve.confidence.tolist(), curve.accuracy.tolist(), strict=True)
+        return [(*end, *values) for end, values in zip(ends, held, strict=True)]
+
+    def error(self) -> float:
+        """The expected calibration error, in [0, 1]; not a number where nothing is given."""
+        from fathom.fundamentals.mathematics.calibration import mean_gap
+
+        curve = self._curve()
+        return float(mean_gap(curve)) if curve is not None else float("nan")
+
+    def _curve(self) -> "Curve | None":
+        """The reliability curve; imported where it is drawn, since it brings torch."""
+        import torch
+
+        from fathom.fundamentals.mathematics.calibration import confidence_curve
+
+        sure, right = self._checked()
+        if not len(sure):
+            return None
+        return confidence_curve(torch.from_numpy(sure), torch.from_numpy(right), self.bins)
+
+    def _checked(self) -> tuple[np.ndarray, np.ndarray]:
+        sure = np.array(self.confidence, np.float64)  # copies: torch takes no array that may not be written
         right = np.asarray(self.correct).astype(np.float64)
         if sure.ndim != 1 or sure.shape != right.shape:
             raise InputError(
@@ -150,19 +180,7 @@ class Calibration:
                 "a reliability diagram was given values out of range; confidences lie in [0, 1] and "
                 "`correct` is 0 or 1: pass probabilities, not logits"
             )
-        which = np.minimum((sure * self.bins).astype(int), self.bins - 1)
-        rows = []
-        for index in np.unique(which):
-            held = which == index
-            rows.append((index / self.bins, (index + 1) / self.bins, int(held.sum()),
-                         float(sure[held].mean()), float(right[held].mean())))  # fmt: skip
-        return rows
-
-    def error(self) -> float:
-        """The expected calibration error, in [0, 1]."""
-        rows = self.table()
-        total = sum(row[2] for row in rows)
-        return sum(row[2] * abs(row[4] - row[3]) for row in rows) / total if total else float("nan")
+        return sure, right
 
     def html(self) -> str:
         rows = self.table()

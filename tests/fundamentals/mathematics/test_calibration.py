@@ -13,8 +13,10 @@ from fathom.fundamentals.mathematics.calibration import (
     adaptive_calibration_error,
     apply_temperature,
     brier_score,
+    confidence_curve,
     expected_calibration_error,
     fit_temperature,
+    mean_gap,
     reliability_curve,
 )
 
@@ -91,6 +93,23 @@ def test_edges_belong_to_the_lower_bin() -> None:
     curve = reliability_curve(torch.stack([sure, 1 - sure], -1), torch.zeros(4, dtype=torch.int64), 4)
     assert curve.size.tolist() == [1, 1, 2]
     assert curve.confidence.tolist() == pytest.approx([0.5, 0.75, 0.88])
+
+
+def test_confidences_alone_give_the_same_curve() -> None:
+    for seed in range(10):
+        logits, labels = planted(80, 3, 2.0, seed)
+        p = logits.softmax(-1)
+        sure, guess = p.max(-1)
+        for equal in ("width", "count"):
+            for correct in (guess == labels, (guess == labels).long()):
+                curve = confidence_curve(sure, correct, 7, equal=equal)
+                torch.testing.assert_close(
+                    curve, reliability_curve(p, labels, 7, equal=equal), rtol=0, atol=0
+                )
+        error = expected_calibration_error(p, labels, 7)
+        assert mean_gap(confidence_curve(sure, guess == labels, 7)) == error
+    low = confidence_curve(torch.tensor([0.0, 0.1, 0.95]), torch.tensor([0, 1, 1]), 10)
+    assert low.place.tolist() == [0, 9] and low.size.tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5, 6.0])
@@ -171,6 +190,13 @@ def test_bad_input_is_refused() -> None:
         (lambda: brier_score(p, labels.float()), "labels torch.float32"),
         (lambda: reliability_curve(p, labels, 0), "bins is 0"),
         (lambda: reliability_curve(p, labels, equal="depth"), "equal is 'depth'"),
+        (lambda: confidence_curve(p[0], labels[:1]), r"confidence has shape \(2,\) and correct \(1,\)"),
+        (lambda: confidence_curve(p, p > 0), r"confidence has shape \(2, 2\)"),
+        (lambda: confidence_curve(p[0, :0], labels[:0]), "with n 1 or more"),
+        (lambda: confidence_curve(labels, labels), "confidence has dtype torch.int64"),
+        (lambda: confidence_curve(z[0], labels), "confidence holds 0.0 to 2.0; confidences lie in"),
+        (lambda: confidence_curve(p[0], labels + 1), r"correct holds \[1, 2\]; it is 0 or 1"),
+        (lambda: confidence_curve(p[0], labels, 0), "bins is 0"),
         (lambda: fit_temperature(z, labels), "labels all have the largest logit"),
         (lambda: fit_temperature(z, labels.flip(0)), "labels have no larger logits than chance"),
         (lambda: fit_temperature(torch.zeros(2, 2), labels), "labels all have the largest logit"),

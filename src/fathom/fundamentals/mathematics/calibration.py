@@ -47,6 +47,7 @@ class Curve(NamedTuple):
     confidence: Float[Tensor, "m"]  # (m,) mean confidence of each bin
     accuracy: Float[Tensor, "m"]  # (m,) share of its predictions that are right
     size: Int[Tensor, "m"]  # (m,) how many it holds
+    place: Int[Tensor, "m"]  # (m,) which of all bins it is, from 0
 
 
 def reliability_curve(
@@ -58,14 +59,21 @@ def reliability_curve(
     as ``bins`` parts allow. Raises ValueError for other shapes, sums and classes.
     """
     _predictions(probabilities, labels)
+    sure, predicted = probabilities.detach().max(-1)
+    return confidence_curve(sure, predicted == labels, bins, equal=equal)
+
+
+def confidence_curve(confidence: Tensor, correct: Tensor, bins: int = 15, *, equal: str = "width") -> Curve:
+    """The same where the ``confidence`` (n,), in [0, 1], of each prediction is known and whether it is right.
+
+    ``correct`` (n,) holds 0 and 1, or truth values. Raises ValueError for other shapes and values.
+    """
+    _hits(confidence, correct)
     if bins < 1:
         raise ValueError(f"bins is {bins}; it must be 1 or more")
     if equal not in ("width", "count"):
         raise ValueError(f"equal is {equal!r}; it must be 'width' or 'count'")
-    sure, predicted = (
-        probabilities.detach().to(torch.promote_types(probabilities.dtype, torch.float32)).max(-1)
-    )
-    right = (predicted == labels).to(sure.dtype)
+    sure = confidence.detach().to(torch.promote_types(confidence.dtype, torch.float32))
     if equal == "width":
         inner = torch.linspace(0, 1, bins + 1, dtype=sure.dtype, device=sure.device)[1:-1]
         place = torch.bucketize(sure, inner)
@@ -75,18 +83,23 @@ def reliability_curve(
         place = torch.repeat_interleave(torch.tensor(parts, device=sure.device))[rank]
     count = torch.bincount(place, minlength=bins)
     held = count > 0
-    sums = [sure.new_zeros(bins).index_add(0, place, x)[held] for x in (sure, right)]
-    return Curve(sums[0] / count[held], sums[1] / count[held], count[held])
+    sums = [sure.new_zeros(bins).index_add(0, place, x)[held] for x in (sure, correct.to(sure.dtype))]
+    return Curve(sums[0] / count[held], sums[1] / count[held], count[held], held.nonzero()[:, 0])
+
+
+def mean_gap(curve: Curve) -> Float[Tensor, ""]:
+    """The mean distance of accuracy and confidence, each bin weighted by what it holds (equation 3)."""
+    return ((curve.accuracy - curve.confidence).abs() * curve.size).sum() / curve.size.sum()
 
 
 def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Float[Tensor, ""]:
     """The mean distance of accuracy and confidence, in [0, 1], over bins of equal width."""
-    return _gap(reliability_curve(probabilities, labels, bins))
+    return mean_gap(reliability_curve(probabilities, labels, bins))
 
 
 def adaptive_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Float[Tensor, ""]:
     """The mean distance of accuracy and confidence, in [0, 1], over bins of equal count."""
-    return _gap(reliability_curve(probabilities, labels, bins, equal="count"))
+    return mean_gap(reliability_curve(probabilities, labels, bins, equal="count"))
 
 
 def brier_score(probabilities: Tensor, labels: Tensor) -> Float[Tensor, ""]:
@@ -161,8 +174,17 @@ def _predictions(probabilities: Tensor, labels: Tensor) -> None:
         raise ValueError(f"probabilities of row {row} sum to {float(p[row].sum())}; they must sum to 1")
 
 
-def _gap(curve: Curve) -> Tensor:
-    return ((curve.accuracy - curve.confidence).abs() * curve.size).sum() / curve.size.sum()
+def _hits(confidence: Tensor, correct: Tensor) -> None:
+    if confidence.ndim != 1 or correct.shape != confidence.shape or not len(confidence):
+        shapes = f"{tuple(confidence.shape)} and correct {tuple(correct.shape)}"
+        raise ValueError(f"confidence has shape {shapes}; both must be (n,), with n 1 or more")
+    if not confidence.is_floating_point():
+        raise ValueError(f"confidence has dtype {confidence.dtype}; it must hold floating-point numbers")
+    if not bool(((confidence >= 0) & (confidence <= 1)).all()):
+        ends = f"{float(confidence.min())} to {float(confidence.max())}"
+        raise ValueError(f"confidence holds {ends}; confidences lie in [0, 1]")
+    if not bool(((correct == 0) | (correct == 1)).all()):
+        raise ValueError(f"correct holds {correct.unique().tolist()[:5]}; it is 0 or 1")
 
 
 def expected_calibration_error_by_hand(
