@@ -1,4 +1,4 @@
-"""``fathom diagnose``: small runs of the engine, five that underfit and five that overfit; refusals."""
+"""``fathom explain curves``: small runs of the engine, five that underfit and five that overfit; refusals."""
 
 import json
 import math
@@ -95,18 +95,18 @@ def test_a_run_that_fits_well_is_left_in_peace(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_prints_words_or_json(overfitted: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["diagnose", str(overfitted.folder)]) == 0
+    assert main(["explain", "curves", str(overfitted.folder)]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("overfitting\n") and "has risen from" in shown
     assert "try next\n  - Keep the weights of the best validation loss" in shown
     assert "accuracy gap" in shown
-    assert main(["diagnose", str(overfitted.folder), "--json"]) == 0
+    assert main(["explain", "curves", str(overfitted.folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads(json.dumps(diagnose(overfitted)))
     assert set(told) == {"run", "regime", "reason", "advice", "numbers", "measured"}
-    assert main(["diagnose", str(overfitted.folder), "--baseline", "3", "--json"]) == 0
+    assert main(["explain", "curves", str(overfitted.folder), "--baseline", "3", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["numbers"]["baseline"] == 3
-    assert main(["diagnose", str(overfitted.folder), "--floor", "9"]) == 2
+    assert main(["explain", "curves", str(overfitted.folder), "--floor", "9"]) == 2
     assert "the baseline must be above the floor" in capsys.readouterr().err
 
 

@@ -1,0 +1,1 @@
+"""What `fathom explain` can tell, one file each."""
