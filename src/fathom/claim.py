@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass, field
 
 PATTERN = re.compile(
-    r"(?P<metric>[\w/]+): (?P<left>[\w.+/-]+)(?: - (?P<right>[\w.+/-]+))? (?P<sign>>=|<=) (?P<bound>[-+.\de]+)"
+    r"(?P<metric>[\w/]+): (?P<left>[\w.+/-]+)(?: - (?P<right>[\w.+/-]+))?"
+    r" (?P<sign>>=|<=) (?P<bound>[-+.\de]+)"
 )
 
 

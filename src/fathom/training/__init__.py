@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from fathom.training.learner import GradientDescent, GradientLearner
     from fathom.training.loop import BatchSource, Event, Learner, Metrics, Observer, train
     from fathom.training.more_optimizers import (
+        SAM,
         Adadelta,
         Adafactor,
         Adagrad,
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
         Nadam,
         RAdam,
         RMSprop,
-        SharpnessAware,
     )
     from fathom.training.objectives import CrossEntropy, Focal, MeanSquaredError, NextToken, Reconstruction
     from fathom.training.optim import SGD, Adam, AdamW
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "SAM",
     "SGD",
     "AdaMax",
     "Adadelta",
@@ -79,7 +80,6 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Reconstruction",
-    "SharpnessAware",
     "Triangle",
     "Warmup",
     "WarmupCosine",
@@ -126,8 +126,8 @@ _HOMES = {
     "RAdam": "fathom.training.more_optimizers",
     "RMSprop": "fathom.training.more_optimizers",
     "Reconstruction": "fathom.training.objectives",
+    "SAM": "fathom.training.more_optimizers",
     "SGD": "fathom.training.optim",
-    "SharpnessAware": "fathom.training.more_optimizers",
     "Triangle": "fathom.training.schedules",
     "Warmup": "fathom.training.schedules",
     "WarmupCosine": "fathom.training.schedules",

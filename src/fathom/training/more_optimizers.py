@@ -221,6 +221,8 @@ class Lookahead:
     slow_step: float = 0.5  # how much of the way is kept
 
     def __post_init__(self) -> None:
+        if isinstance(self.inner, SAM):
+            raise ValueError("inner is SAM, which needs the learner beside it; put SAM around Lookahead instead")
         self.around(torch.optim.SGD([torch.zeros(1)]))
 
     def around(self, inner: Optimizer) -> Optimizer:
@@ -231,14 +233,16 @@ class Lookahead:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharpnessAware:
-    """SAM (Foret et al. 2021) around another optimizer, for learners that take two gradients a step."""
+class SAM:
+    """SAM (Foret et al. 2021) around another optimizer: each step takes two gradients, and twice the time."""
 
     inner: OptimizerConfig = field(default_factory=AdamW)
     radius: float = 0.05
     adaptive: bool = False  # ASAM: the ball is measured in units of each weight
 
     def __post_init__(self) -> None:
+        if isinstance(self.inner, SAM):
+            raise ValueError("inner is SAM; two of them would leave the place that the first looks around")
         self.around(torch.optim.SGD([torch.zeros(1)]))
 
     def around(self, inner: Optimizer) -> Optimizer:

@@ -138,6 +138,6 @@ def choices() -> dict[str, type]:
         kind.__name__: kind
         for kind in (
             SGD, Adam, AdamW, more.Adagrad, more.Adadelta, more.RMSprop, more.AdaMax, more.Nadam, more.RAdam,
-            more.Lion, more.Lamb, more.Adafactor, more.Muon, more.Lookahead,
+            more.Lion, more.Lamb, more.Adafactor, more.Muon, more.Lookahead, more.SAM,
         )
     }  # fmt: skip

@@ -52,8 +52,8 @@ class SharpnessAware(Around):
 
     ``step`` needs a closure that zeroes the gradients, computes the loss and its gradients, and returns the
     loss; it is called twice. A loop that computes gradients itself calls ``climb`` after the first, and
-    ``step`` without a closure after the second. ``radius`` is positive. ValueError otherwise, and for a step
-    that has neither.
+    ``step`` without a closure after the second; ``back`` between them serves a loop that looks at gradients
+    before it steps. ``radius`` is positive. ValueError otherwise, and for a step that has neither.
     """
 
     def __init__(self, inner: Optimizer, radius: float = 0.05, adaptive: bool = False) -> None:
@@ -69,6 +69,14 @@ class SharpnessAware(Around):
         if closure is not None:
             self.climb()
             evaluated(closure)
+        self.back()
+        self.before = None
+        self.inner.step()
+        return loss
+
+    @torch.no_grad()
+    def back(self) -> None:
+        """Put the parameters where ``climb`` found them, to the last bit, and leave the gradients."""
         if self.before is None:
             raise ValueError(
                 "closure is None; SAM takes two gradients: give a function that computes one, or call climb"
@@ -76,10 +84,8 @@ class SharpnessAware(Around):
             )
         parameters, before = self.before
         if parameters:
-            torch._foreach_copy_(parameters, before)  # back to the last bit
-        self.before = None
-        self.inner.step()
-        return loss
+            torch._foreach_copy_(parameters, before)
+        self.before = [], []  # there already: the step that follows has nothing to put back
 
     @torch.no_grad()
     def climb(self) -> None:
