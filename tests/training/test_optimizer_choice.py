@@ -17,6 +17,7 @@ from fathom.fundamentals.optimizers import lion, muon, rmsprop
 from fathom.recipes.lenet import lenet as recipe
 from fathom.settings import diff, flatten, override, override_all
 from fathom.training import (
+    SAM,
     SGD,
     Adam,
     AdamW,
@@ -29,7 +30,6 @@ from fathom.training import (
     OneCycle,
     Parallel,
     RMSprop,
-    SharpnessAware,
     train,
 )
 from fathom.training.checkpoint import CheckpointFolder, digest
@@ -244,7 +244,7 @@ def test_every_choice_is_exported_and_checks_its_settings() -> None:
                 dataclasses.replace(config, betas=(0.9, 1.0))
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("Lookahead", "Adam")])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("Lookahead", "SAM", "Adam")])
 def test_vectors_are_not_decayed(name: str) -> None:
     model = Speller()
     optimizer = choices()[name](weight_decay=0.25).build(model)  # type: ignore[call-arg]
@@ -284,11 +284,9 @@ def test_rmsprop_has_both_places_for_epsilon() -> None:
     assert isinstance(RMSprop(epsilon_inside=True).build(nn.Linear(2, 2)), rmsprop.RMSpropTF)
 
 
-def test_sam_is_for_loops_that_take_two_gradients() -> None:
-    """It is no choice of a recipe while the usual learner takes one."""
-    assert "SharpnessAware" not in NAMES
+def test_sam_serves_a_loop_of_ones_own_through_a_closure() -> None:
     model = Speller()
-    optimizer = SharpnessAware(inner=Lookahead(inner=SGD(learning_rate=0.05)), radius=0.1).build(model)
+    optimizer = SAM(inner=Lookahead(inner=SGD(learning_rate=0.05)), radius=0.1).build(model)
     objective = CrossEntropy()
 
     def closure() -> torch.Tensor:
@@ -300,7 +298,7 @@ def test_sam_is_for_loops_that_take_two_gradients() -> None:
     losses = [float(optimizer.step(closure)) for _ in range(40)]
     assert losses[-1] < losses[0] - 0.01
     with pytest.raises(ValueError, match=r"radius is -1.0"):
-        SharpnessAware(radius=-1.0)
+        SAM(radius=-1.0)
 
 
 def test_a_setting_that_an_exchange_would_lose_is_refused() -> None:

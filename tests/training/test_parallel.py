@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from fathom.architectures.convolutional import lenet
 from fathom.architectures.recurrent import char_lstm
 from fathom.errors import InputError
-from fathom.training import Experiment, GradientDescent, train
+from fathom.training import SAM, SGD, Experiment, GradientDescent, train
 from fathom.training.parallel import choose_device, join, leave
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -76,7 +76,12 @@ def plain(experiment: Experiment, **how: Any) -> Experiment:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "how"),
-    [("lenet", {}), ("lenet", {"accumulate": 2, "clip_norm": 0.5, "average": 0.9}), ("char_lstm", {})],
+    [
+        ("lenet", {}),
+        ("lenet", {"accumulate": 2, "clip_norm": 0.5, "average": 0.9}),
+        ("lenet", {"optimizer": SAM(inner=SGD(learning_rate=0.05)), "accumulate": 2}),
+        ("char_lstm", {}),
+    ],
 )
 def test_two_processes_equal_one(name: str, how: dict[str, Any], tmp_path: Path) -> None:
     module = {"lenet": lenet, "char_lstm": char_lstm}[name]

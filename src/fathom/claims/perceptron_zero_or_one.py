@@ -8,8 +8,8 @@ four is wrong at all times, or more, and the weights go round for ever.
 The seed sets the order of the examples. ``zero_or_one``: ten passes over the zeros and ones of MNIST's
 training set; ``test/accuracy`` on the 2,115 of the test set. ``exclusive_or``: 1,000 passes; ``most_right``:
 how many of the four the best of all weights on the way got right; ``cycle``: after how many passes the
-weights come back, else 0. ``logical_and``: the same for AND, which a line parts. ``converged``: 1 if
-the last pass had no mistake.
+weights come back, else 0. ``logical_and``: the same for AND, which a line parts. ``converged``:
+1 if the last pass had no mistake.
 """
 
 from typing import TYPE_CHECKING

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fathom.fundamentals.mathematics.eigen import PrincipalComponents
 
 CLAIM = Claim(
-    sentence="Our principal components of digits equal scikit-learn's, and the more are kept, the less is lost.",
+    sentence="Our principal components equal scikit-learn's, and the more are kept, the less is lost.",
     rows=("MA02",),
     expect=(
         "explained_gap: components_1 <= 1e-6",

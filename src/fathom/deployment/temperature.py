@@ -86,6 +86,7 @@ def read(folder: Path, digest: str) -> Temperature | None:
         raise InputError(f"{file} has format {told.get('format')}; this version of Fathom reads {FORMAT}")
     if found.digest != digest:
         raise InputError(
-            f"{file} was fitted to other weights than those beside it; make it again: fathom explain calibration RUN"
+            f"{file} was fitted to other weights than those beside it; "
+            "make it again: fathom explain calibration RUN"
         )
     return found

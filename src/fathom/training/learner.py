@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from fathom.fundamentals.optimizers.gradient_clipping import clip_norm, total_norm
+from fathom.fundamentals.optimizers.sharpness_aware import SharpnessAware
 from fathom.fundamentals.optimizers.weight_averaging import WeightAverage, exponential
 from fathom.training.guard import NonFinite
 from fathom.training.loop import Metrics
@@ -83,7 +84,8 @@ class GradientLearner:
                 group["lr"] = rate * factor
 
         self.optimizer.zero_grad(set_to_none=True)
-        loss, metrics = self.gradients(batch)
+        aware = self.optimizer if isinstance(self.optimizer, SharpnessAware) else None
+        loss, metrics = self.gradients_nearby(batch, aware) if aware else self.gradients(batch)
         self.arithmetic.unscale(self.optimizer)
         norm = self.clip()
         if self.arithmetic.scaler is None and not math.isfinite(float(loss + norm)):
@@ -120,12 +122,33 @@ class GradientLearner:
                 gathered[name] = gathered.get(name, 0.0) + value * share
         return self.parallel.mean(total), {n: self.parallel.mean(v) for n, v in gathered.items()}
 
+    def gradients_nearby(self, batch: Any, optimizer: SharpnessAware) -> tuple[Tensor, Metrics]:
+        """SAM: gradients of the steepest place nearby; loss and metrics of the place where the weights are.
+
+        Both passes draw the same random numbers, and so see one function. Gradients that are not finite
+        stay as they are, for the check that every step makes.
+        """
+        device = self.parallel.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            loss, metrics = self.gradients(batch)
+        if math.isfinite(float(self.norm())):
+            optimizer.climb()
+            try:
+                optimizer.zero_grad(set_to_none=True)
+                self.gradients(batch)
+            finally:
+                optimizer.back()
+        return loss, metrics
+
+    def norm(self) -> Tensor:
+        return total_norm([p.grad for p in self.parameters if p.grad is not None])
+
     def clip(self) -> Tensor:
         """Clip as asked; the norm before clipping is always measured, and logged."""
         if self.how.clip_norm is not None:
             norm = clip_norm(self.parameters, self.how.clip_norm)
         else:
-            norm = total_norm([p.grad for p in self.parameters if p.grad is not None])
+            norm = self.norm()
         if self.how.clip_value is not None:
             nn.utils.clip_grad_value_(self.parameters, self.how.clip_value)
         return norm

@@ -222,7 +222,7 @@ class Lookahead:
 
     def __post_init__(self) -> None:
         if isinstance(self.inner, SAM):
-            raise ValueError("inner is SAM, which needs the learner beside it; put SAM around Lookahead instead")
+            raise ValueError("inner is SAM, which needs the learner beside it; put SAM around Lookahead")
         self.around(torch.optim.SGD([torch.zeros(1)]))
 
     def around(self, inner: Optimizer) -> Optimizer:
