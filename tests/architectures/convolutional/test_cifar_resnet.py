@@ -305,8 +305,9 @@ def test_switches_that_do_not_exist_are_refused(name: str) -> None:
         override(Config(), name, "softmax")
 
 
-def test_the_plain_recipe_differs_from_the_residual_one_by_the_shortcuts() -> None:
-    from fathom.recipes.cifar_resnet import cifar10_plain56, cifar10_residual56
+def test_the_mixed_recipe_differs_by_mixup_alone() -> None:
+    from fathom.recipes.cifar_resnet import cifar10_few, cifar10_few_mixup
 
-    found = diff(cifar10_residual56(), replace(cifar10_plain56(), expect=cifar10_residual56().expect))
-    assert found == {"model.skip": (True, False)}
+    few, mixed = cifar10_few(), cifar10_few_mixup()
+    assert mixed.augment[:-1] == few.augment
+    assert diff(few, replace(mixed, augment=few.augment)) == {}
