@@ -15,14 +15,18 @@ import torch.nn.functional as F
 from fathom.cli.command import main
 from fathom.data.split import Tensors
 from fathom.deployment import temperature
-from fathom.deployment.artifact import open_artifact
+from fathom.deployment.artifact import open_artifact, write
 from fathom.errors import InputError
 from fathom.fundamentals.mathematics.calibration import fit_temperature
 from fathom.report.agreement import Calibration
 from fathom.task import Evaluation
 from fathom.training.run import Run
 from fathom.verbs.calibrate import answered, calibrate
+from fathom.verbs.compare import score
+from fathom.verbs.embed import embed
+from fathom.verbs.evaluate import evaluate
 from fathom.verbs.fit import fit
+from fathom.verbs.predict import predict
 from fathom.verbs.splits import data_of
 from fathom.verbs.train import train
 
@@ -40,14 +44,14 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def true_logits(run: Run, split: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Of the model itself, before its softmax."""
-    model = open_artifact(run.folder).network.model  # type: ignore[attr-defined]
+    model = open_artifact(run.folder, calibrated=False).network.model  # type: ignore[attr-defined]
     tokens, labels = split.rows(torch.arange(len(split)))
     with torch.no_grad():
         return model.eval()(tokens).double(), labels
 
 
 def test_the_temperature_is_that_of_the_logits_and_mends_the_test_rows(run: Run) -> None:
-    before, answer = hashes(run.model), run.predict({"text": "salt word1 word2"})
+    before = hashes(run.model)
     found = calibrate(run.folder)
     data = data_of(run)
     logits, labels = true_logits(run, data.valid)
@@ -62,21 +66,114 @@ def test_the_temperature_is_that_of_the_logits_and_mends_the_test_rows(run: Run)
     mended = float(F.cross_entropy(logits / found["temperature"], labels))
     assert found["after"]["nll"] == pytest.approx(mended, rel=1e-5)
     assert (found["fitted_on"], found["scored_on"]) == (len(data.valid or ()), len(data.test or ()))
-    assert hashes(run.model) == before and run.predict({"text": "salt word1 word2"}) == answer
+    assert hashes(run.model) == before
+    assert calibrate(run.folder)["temperature"] == found["temperature"], "it was fitted to calibrated answers"
 
 
 def test_what_was_written_makes_the_network_calibrated(run: Run) -> None:
     found = calibrate(run)
     artifact = open_artifact(run.folder)
-    kept = temperature.read(run.model, artifact.description["digest"])
-    assert kept is not None and kept.value == found["temperature"]
+    assert artifact.temperature is not None and artifact.temperature.value == found["temperature"]
+    assert str(artifact.temperature) in repr(artifact)
     assert Path(found["file"]) == run.model / "calibration.json"
     split = data_of(run).test
     tokens, _ = split.rows(torch.arange(20))  # type: ignore[union-attr]
-    mended = kept.over(artifact.network)({"tokens": tokens.numpy()})["probabilities"]
+    mended = artifact.network({"tokens": tokens.numpy()})["probabilities"]
     logits, _ = true_logits(run, Tensors((tokens, torch.zeros(20))))
-    np.testing.assert_allclose(mended, (logits / kept.value).softmax(-1), atol=1e-6)
+    np.testing.assert_allclose(mended, (logits / found["temperature"]).softmax(-1), atol=1e-6)
     assert mended.dtype == np.float32
+
+
+def test_predictions_are_those_of_divided_logits(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [f"sea{i} sky{9 - i} wood{i // 2}" for i in range(10)]
+    command = ["predict", str(run.folder), *(word for text in texts for word in ("--text", text))]
+
+    def asked(*further: str) -> tuple[list[dict[str, Any]], str]:
+        assert main([*command, *further]) == 0
+        shown = capsys.readouterr()
+        return [json.loads(line) for line in shown.out.splitlines()], shown.err
+
+    before, told = asked()
+    assert "calibrated" not in told
+    value = calibrate(run)["temperature"]
+    after, told = asked()
+    assert f"calibrated with temperature {value:.3g}" in told
+    artifact = open_artifact(run.folder, calibrated=False)
+    tokens = torch.from_numpy(np.stack([artifact.decode({"text": text})["tokens"] for text in texts]))
+    logits, _ = true_logits(run, Tensors((tokens, torch.zeros(len(texts)))))
+    for answers, warmth in ((before, 1.0), (after, value)):
+        shares = [list(answer["probabilities"].values()) for answer in answers]
+        np.testing.assert_allclose(shares, (logits / warmth).softmax(-1), rtol=0, atol=1e-6)
+    assert [a["label"] for a in after] == [a["label"] for a in before] and after != before
+    assert asked("--raw") == (before, "")
+    alone = run.predict({"text": texts[0]})["probabilities"]
+    assert alone == pytest.approx(after[0]["probabilities"], abs=1e-6)
+    with pytest.raises(InputError, match="open it with calibrated=False"):
+        predict(open_artifact(run.folder), [], calibrated=False)
+
+
+def test_evaluate_scores_what_predict_answers(
+    run: Run, overconfident: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = overconfident.write(tmp_path / "new.csv", 90, seed=11)
+    before = evaluate(run.folder, new)
+    value = calibrate(run)["temperature"]
+    after = evaluate(run.folder, new)
+    assert (before["temperature"], after["temperature"]) == (None, value)
+    assert after["metrics"]["accuracy"] == before["metrics"]["accuracy"]
+    assert after["metrics"]["log_loss"] < before["metrics"]["log_loss"]
+    assert evaluate(run.folder, new, calibrated=False) == before
+    assert main(["evaluate", str(run.folder), str(new)]) == 0
+    assert f"90 items, calibrated with temperature {value:.3g}" in capsys.readouterr().out
+    assert main(["evaluate", str(run.folder), str(new), "--raw", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"] == before["metrics"]
+
+
+def test_what_looks_into_the_model_is_not_calibrated(run: Run) -> None:
+    def seen() -> tuple[bytes, float]:
+        return Path(embed(run)["table"]).read_bytes(), score(run)[1].metrics["log_loss"]
+
+    before = seen()
+    calibrate(run)
+    assert seen() == before and before[1] == pytest.approx(run.metrics["test/log_loss"], rel=1e-6)
+
+
+def test_onnx_keeps_the_models_own_probabilities(run: Run) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    file = run.export()
+    made = file.read_bytes()
+    value = calibrate(run)["temperature"]
+    item = {"text": "sea1 sea2 sky3"}
+    mended = run.predict(item)["probabilities"]
+    assert predict(run.folder, [item], backend="onnx")[0]["probabilities"] == pytest.approx(mended, abs=1e-4)
+    assert file.read_bytes() == made and run.export().read_bytes() == made
+    assert run.predict(item)["probabilities"] == mended, "an export keeps the temperature"
+    tokens = open_artifact(run.folder).decode(item)["tokens"][None]
+    (own,) = onnxruntime.InferenceSession(made).run(["probabilities"], {"tokens": tokens})
+    raw = predict(run.folder, [item], calibrated=False)[0]["probabilities"]
+    assert own[0].tolist() == pytest.approx(list(raw.values()), abs=1e-4)
+    by_hand = own[0] ** (1 / value) / (own[0] ** (1 / value)).sum()
+    assert by_hand.tolist() == pytest.approx(list(mended.values()), abs=1e-4)
+
+
+def test_new_weights_have_no_temperature_yet(run: Run) -> None:
+    calibrate(run)
+    artifact = open_artifact(run.folder, calibrated=False)
+    write(run.model, task=artifact.task, model=artifact.network.model, system="text_cnn", digest="f" * 64,  # type: ignore[attr-defined]
+          name="again", facts={})  # fmt: skip
+    assert open_artifact(run.folder).temperature is None and not (run.model / temperature.FILE).exists()
+
+
+def test_a_tampered_temperature_stops_every_answer(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(calibrate(run)["file"])
+    file.write_text(file.read_text().replace('"value": ', '"value": -'))
+    folder = str(run.folder)
+    for command in (["predict", folder, "--text", "sea1"], ["serve", folder, "--port", "0"]):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert str(file) in said and "must lie between 0.001 and 1000" in said and "or delete it" in said
+    assert main(["predict", folder, "--text", "sea1", "--raw"]) == 0
+    assert calibrate(run)["temperature"] > 1 and run.predict({"text": "sea1"})["label"] == "sea"
 
 
 def test_the_page_shows_both_diagrams(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

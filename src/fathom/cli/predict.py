@@ -17,11 +17,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json-item", action="append", default=[], metavar="JSON", help="an item as JSON")
     parser.add_argument("--out", metavar="FILE", help="write here instead: .jsonl, or .csv for a table")
     parser.add_argument("--skip-bad", action="store_true", help="name what cannot be read, and go on")
+    parser.add_argument("--raw", action="store_true", help="leave out the temperature of explain calibration")
     parser.add_argument("--backend", choices=("auto", "torch", "onnx"), default="auto")
 
 
 def run(args: argparse.Namespace) -> int:
-    from fathom.deployment.artifact import find
+    from fathom.deployment.artifact import find, open_artifact
     from fathom.verbs import predict as verb
 
     find(Path(args.run))  # what cannot be a model is said before anything is read
@@ -32,8 +33,11 @@ def run(args: argparse.Namespace) -> int:
     items += [(f"item {i + 1}", parse(text)) for i, text in enumerate(args.json_item)]
     if not items:
         raise InputError("give files, a folder, a table, --text or --json-item to predict")
+    artifact = open_artifact(Path(args.run), args.backend, calibrated=not args.raw)
+    if artifact.temperature:
+        print(f"{artifact.temperature}; without it: --raw", file=sys.stderr)
     answers = verb.predict(
-        args.run, [item for _, item in items], backend=args.backend, skip_bad=args.skip_bad
+        artifact, [item for _, item in items], skip_bad=args.skip_bad, calibrated=not args.raw
     )
     rows = [{"input": name, **answer} for (name, _), answer in zip(items, answers, strict=True)]
     write(rows, args.out)

@@ -5,6 +5,7 @@
         weights.safetensors  the weights of the system's model
         model.onnx           the same network, for any ONNX runtime (with the ``export`` extra)
         equality.json        the measured differences between the two
+        calibration.json     a temperature found afterwards (``deployment.temperature``), where there is one
 
 Nothing in it is run: the task and the system are looked up by name in the catalogue, never imported by
 a name from the file. ``predict``, ``serve``, ``evaluate`` and the trainer use this one class.
@@ -16,7 +17,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,18 +27,33 @@ from fathom.errors import InputError, missing_extra
 from fathom.settings import to_json
 from fathom.task import Arrays, Boundary, Network, Task, task_name
 
+if TYPE_CHECKING:
+    from fathom.deployment.temperature import Temperature
+
 FORMAT = 1
 LARGEST = 64 * 2**20  # bytes of artifact.json that are read: vocabularies are long, but not that long
 
 
 class Artifact:
-    """A trained model ready to answer. ``backend`` is "torch", or "onnx" where only that can run it."""
+    """A trained model ready to answer. ``backend`` is "torch", or "onnx" where only that can run it.
 
-    def __init__(self, task: Task, network: Network, description: dict[str, Any], backend: str) -> None:
-        self.task, self.network, self.description, self.backend = task, network, description, backend
+    With a ``temperature``, ``network`` gives the probabilities that it makes of those of the model.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        network: Network,
+        description: dict[str, Any],
+        backend: str,
+        temperature: "Temperature | None" = None,
+    ) -> None:
+        self.task, self.description, self.backend, self.temperature = task, description, backend, temperature
+        self.network = network if temperature is None else temperature.over(network)
 
     def __repr__(self) -> str:
-        return f"Artifact({self.name!r}, task={task_name(self.task)!r}, backend={self.backend!r})"
+        words = f"{self.name!r}, task={task_name(self.task)!r}, backend={self.backend!r}"
+        return f"Artifact({words}{f', {self.temperature}' if self.temperature else ''})"
 
     @property
     def name(self) -> str:
@@ -45,8 +61,9 @@ class Artifact:
 
     @property
     def version(self) -> str:
-        """The first figures of the hash of the weights."""
-        return self.description["digest"][:12]
+        """The first figures of the hash of the weights, and the temperature: what decides the answers."""
+        warmth = f"-t{self.temperature.value:.6g}" if self.temperature else ""
+        return self.description["digest"][:12] + warmth
 
     def decode(self, item: Any) -> Arrays:
         """One item of a request or file as input arrays, without a batch axis."""
@@ -67,11 +84,14 @@ def write(
     """Write ``artifact.json`` and ``weights.safetensors``. ``model`` is the trained ``nn.Module``.
 
     ``system`` names the system of the catalogue that builds it; None for a module that is not of the
-    catalogue: its artifact answers through ``model.onnx`` alone.
+    catalogue: its artifact answers through ``model.onnx`` alone. A temperature of earlier weights goes.
     """
     from safetensors.torch import save
 
+    from fathom.deployment import temperature
+
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / temperature.FILE).unlink(missing_ok=True)
     weights = {n: t.detach().cpu().contiguous().clone() for n, t in model.state_dict().items()}
     _replace(folder / "weights.safetensors", save(weights))
     description = {
@@ -89,18 +109,25 @@ def write(
     _replace(folder / "artifact.json", json.dumps(description, indent=1, allow_nan=False).encode())
 
 
-def open_artifact(place: Path, backend: str = "auto") -> Artifact:
-    """The artifact of a run folder, or in an artifact folder. ``backend``: "auto", "torch" or "onnx"."""
+def open_artifact(place: Path, backend: str = "auto", *, calibrated: bool = True) -> Artifact:
+    """The artifact of a run folder, or in an artifact folder. ``backend``: "auto", "torch" or "onnx".
+
+    Where a temperature lies beside the model it answers with that, unless ``calibrated`` is False: then
+    ``network`` is the trained model as it is, which can be looked into or calibrated anew.
+    """
+    from fathom.deployment import temperature
+
     folder = find(place)
     description = describe(folder)
     task = restore(catalog.task(description["task"]["name"]), description["task"]["settings"])
     if backend == "auto":
         backend = "torch" if description["system"] else "onnx"
+    warmth = temperature.read(folder, description) if calibrated else None
     if backend == "onnx":
-        return Artifact(task, onnx_network(folder, task), description, backend)
+        return Artifact(task, onnx_network(folder, task), description, backend, warmth)
     if not description["system"]:
         raise InputError(f"{folder}: this model is not of the catalogue; it answers through model.onnx only")
-    return Artifact(task, Boundary(task, load_model(folder, description)), description, backend)
+    return Artifact(task, Boundary(task, load_model(folder, description)), description, backend, warmth)
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -15,7 +15,10 @@ NAMES = {
 ADVICE = (
     "The temperature is the one under which the labels of the fitting rows are likeliest. Above 1 it makes"
     " the model less sure, below 1 more. It changes no prediction: the likeliest class stays so.\n\n"
-    "It stands in `{file}`, beside the model and with the digest of its weights."
+    "It stands in `{file}`, beside the model and with the digest of its weights. `fathom predict`, `evaluate`"
+    " and `serve` answer with it from now on; `predict --raw` and `evaluate --raw` leave it out. The file"
+    " `model.onnx` stays as it was: by itself it gives the model's own probabilities. Raised to the power 1 /"
+    " temperature and divided by their sum, they are those that Fathom gives."
 )
 
 

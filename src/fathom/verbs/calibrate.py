@@ -43,8 +43,9 @@ def calibrate(
     path to labelled data laid out as the training data was, on two halves of that, which ``seed`` divides; so
     are the validation rows of a run without a test split.
 
-    Writes ``calibration.json`` beside the model and the page ``calibration.html``, and returns the
-    temperature with ece (``bins`` bins of equal width), brier, nll and accuracy ``before`` and ``after``.
+    Writes ``calibration.json`` beside the model, with which it predicts and serves from then on, and the page
+    ``calibration.html``. Returns the temperature with ece (``bins`` bins of equal width), brier, nll and
+    accuracy ``before`` and ``after``.
     Raises ``InputError`` for runs that are not finished, give no probabilities of classes, do not store
     their data, or make no mistakes to learn a temperature from.
     """
@@ -58,7 +59,7 @@ def calibrate(
     import torch
 
     opened = finished(run)
-    artifact = open_artifact(opened.folder)
+    artifact = open_artifact(opened.folder, calibrated=False)
     fitting, scoring, rows = answers(opened, artifact, data, seed)
     try:
         value = fit_temperature(torch.from_numpy(fitting.logits), torch.from_numpy(fitting.labels))

@@ -197,6 +197,6 @@ def score(run: Run) -> tuple[Any, Any]:
         data = build({**origin, "own_model": False, "settings": []}, None, None)[1]
     else:
         raise InputError(f"{run.folder} was made from live objects, whose data is not stored")
-    artifact = open_artifact(run.folder)
+    artifact = open_artifact(run.folder, calibrated=False)  # as it was scored at the end of training
     split = data.test if data.test is not None else data.valid
     return dict(data.facts), artifact.task.evaluate(artifact.network, split)

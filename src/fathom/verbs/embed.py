@@ -87,7 +87,7 @@ def opened_model(run: Run) -> "tuple[Artifact, nn.Module]":
         raise InputError(
             f"{run.folder} trained a module that is not of the catalogue; its layers cannot be looked into"
         )
-    artifact = open_artifact(run.folder, "torch")
+    artifact = open_artifact(run.folder, "torch", calibrated=False)
     assert isinstance(artifact.network, Boundary)
     return artifact, artifact.network.model
 

@@ -16,11 +16,14 @@ def evaluate(
     text: str | None = None,
     skip_bad: bool = False,
     backend: str = "auto",
+    calibrated: bool = True,
 ) -> dict[str, Any]:
     """Score the model of ``run`` on the labelled data at ``data``.
 
-    Returns ``{"items": count, "metrics": {...}, "intervals": {name: [low, high]}}`` with 95 % bootstrap
-    intervals. Classes or columns other than those the model was trained on raise ``InputError``.
+    Returns ``{"items": count, "metrics": {...}, "intervals": {name: [low, high]}, "temperature": T}`` with
+    95 % bootstrap intervals. The answers that are scored are those that ``predict`` gives: calibrated where
+    there is a temperature, else or with ``calibrated`` False it is None. Classes or columns other than those
+    the model was trained on raise ``InputError``.
     """
     from fathom.verbs.finish import bootstrap
 
@@ -28,7 +31,7 @@ def evaluate(
     refuse_code(place)
     if not place.exists():
         raise InputError(f"{place} does not exist; give a folder or file laid out as the training data was")
-    artifact = open_artifact(Path(run), backend)
+    artifact = open_artifact(Path(run), backend, calibrated=calibrated)
     found = artifact.task.read_labelled(place, Options(target=target, text=text, skip_bad=skip_bad))
     assert found.test is not None
     evaluation = artifact.task.evaluate(artifact.network, found.test)
@@ -36,5 +39,6 @@ def evaluate(
         "items": len(found.test),
         "metrics": evaluation.metrics,
         "intervals": bootstrap(evaluation),
+        "temperature": artifact.temperature.value if artifact.temperature else None,
         "data": dict(found.facts),
     }

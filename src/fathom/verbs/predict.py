@@ -11,14 +11,23 @@ CHUNK = 64  # items answered together
 
 
 def predict(
-    run: str | Path | Artifact, items: Sequence[Any], *, backend: str = "auto", skip_bad: bool = False
+    run: str | Path | Artifact,
+    items: Sequence[Any],
+    *,
+    backend: str = "auto",
+    skip_bad: bool = False,
+    calibrated: bool = True,
 ) -> list[dict[str, Any]]:
     """One JSON answer for each item: bytes, a path to a file, text, rows of numbers, or a mapping.
 
-    ``run`` is a run folder or an artifact folder. An item that cannot be read raises ``InputError``
-    naming it; with ``skip_bad`` its answer is ``{"error": reason}``.
+    ``run`` is a run folder or an artifact folder; an artifact that is open already answers as it was opened.
+    An item that cannot be read raises ``InputError`` naming it; with ``skip_bad`` its answer is
+    ``{"error": reason}``. Probabilities are those of the temperature that ``fathom explain calibration``
+    found, where it did, unless ``calibrated`` is False.
     """
-    artifact = run if isinstance(run, Artifact) else open_artifact(Path(run), backend)
+    artifact = run if isinstance(run, Artifact) else open_artifact(Path(run), backend, calibrated=calibrated)
+    if artifact.temperature and not calibrated:
+        raise InputError(f"this artifact answers {artifact.temperature}; open it with calibrated=False")
     answers: list[dict[str, Any]] = []
     for first in range(0, len(items), CHUNK):
         answers += _chunk(artifact, items[first : first + CHUNK], first, skip_bad)

@@ -19,6 +19,7 @@ from PIL import Image
 from fathom import catalog
 from fathom.deployment.artifact import Artifact
 from fathom.deployment.serve.server import build
+from fathom.deployment.temperature import Temperature
 from fathom.task import task_name
 
 pytestmark = pytest.mark.browser
@@ -439,6 +440,16 @@ def test_the_policy_stops_markup_that_gets_in(
     visit.page.wait_for_timeout(200)
     assert len([c for c in visit.complaints if "Content Security Policy" in c]) >= 2
     visit.close("Executing inline", "Running the JavaScript URL", "Refused to", REFUSED)
+
+
+def test_the_page_says_that_it_is_calibrated(browser: Any, serving: Any, lenet: Artifact) -> None:
+    warmth = Temperature(value=1.3164, digest=lenet.description["digest"])
+    described = {**lenet.description, "metrics": {"test/accuracy": 0.98765}}
+    for temperature, words in ((warmth, ", calibrated with temperature 1.32"), (None, "")):
+        visit = Visit(browser, serving(Artifact(lenet.task, lenet.network, described, "torch", temperature)))
+        about = visit.page.locator("#about", has_text="image classification")
+        assert about.inner_text() == f"image classification, test/accuracy 0.9877{words}"
+        visit.close()
 
 
 def test_a_token_is_told_in_the_address(browser: Any, serving: Any, lenet: Artifact) -> None:

@@ -37,7 +37,11 @@ class About:
         shown = ("name", "task", "preprocessing", "inputs", "outputs", "system", "metrics", "digest")
         described = {n: self.artifact.description.get(n) for n in shown}
         example = json.loads(json.dumps(self.artifact.task.examples()[0], default=as_text))
-        return as_json({**described, "version": self.artifact.version, "example": example})
+        warmth = self.artifact.temperature
+        return as_json({
+            **described, "version": self.artifact.version, "example": example,
+            "temperature": warmth.value if warmth else None,
+        })  # fmt: skip
 
     async def server_metadata(self, scope: Scope, receive: Receive) -> Answer:
         version = importlib.metadata.version("fathom-dl")
@@ -45,12 +49,15 @@ class About:
 
     async def model_metadata(self, scope: Scope, receive: Receive) -> Answer:
         artifact, task = self.artifact, self.artifact.task
+        warmth = artifact.temperature
+        further = {"parameters": {"temperature": warmth.value}} if warmth else {}
         return as_json({
             "name": artifact.name,
             "versions": [artifact.version],
             "platform": PLATFORMS[artifact.backend],
             "inputs": metadata(task.inputs()),
             "outputs": metadata(task.outputs()),
+            **further,
         })  # fmt: skip
 
 

@@ -26,5 +26,7 @@ described.then((about) => {
   document.getElementById("example").textContent = command(about);
   const figures = Object.entries(about.metrics ?? {}).filter(([, value]) => typeof value === "number")
     .slice(0, 2).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
-  document.getElementById("about").textContent = [about.task.name.replaceAll("_", " "), ...figures].join(", ");
+  const warmth = about.temperature ? [`calibrated with temperature ${Number(about.temperature.toPrecision(3))}`] : [];
+  const words = [about.task.name.replaceAll("_", " "), ...figures, ...warmth];
+  document.getElementById("about").textContent = words.join(", ");
 }).catch((error) => say(error.message, true));
