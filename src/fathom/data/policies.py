@@ -1,7 +1,7 @@
 """Random changes of images by policy: operations at random, or pairs of them that were found by search.
 
 As in ``transforms``: one row of uniform numbers for each image. The tables of operations and strengths are
-in ``fundamentals/augmentation/policies.py``.
+in ``fundamentals/augmentation``, a file for each policy.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fathom.data.draws import whole
-from fathom.fundamentals.augmentation import policies
+from fathom.fundamentals.augmentation import augmix, autoaugment, randaugment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,9 @@ class RandAugment:
 
     def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
         images, *rest = batch
-        choice = whole(numbers[:, : self.operations], len(policies.RANDAUGMENT))
-        changed = policies.random_operations(
-            images, "RandAugment", choice, torch.full_like(choice, self.magnitude),
+        choice = whole(numbers[:, : self.operations], len(randaugment.RANDAUGMENT))
+        changed = randaugment.random_operations(
+            images, randaugment.RANDAUGMENT, choice, torch.full_like(choice, self.magnitude),
             numbers[:, self.operations :] < 0.5, steps=self.steps, interpolation=self.interpolation,
             fill=self.fill,
         )  # fmt: skip
@@ -60,10 +60,10 @@ class TrivialAugment:
 
     def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
         images, *rest = batch
-        choice = whole(numbers[:, :1], len(policies.TRIVIALAUGMENT))
-        changed = policies.random_operations(
-            images, "TrivialAugment", choice, whole(numbers[:, 1:2], self.steps), numbers[:, 2:] < 0.5,
-            steps=self.steps, interpolation=self.interpolation, fill=self.fill,
+        choice = whole(numbers[:, :1], len(randaugment.TRIVIALAUGMENT))
+        changed = randaugment.random_operations(
+            images, randaugment.TRIVIALAUGMENT, choice, whole(numbers[:, 1:2], self.steps),
+            numbers[:, 2:] < 0.5, steps=self.steps, interpolation=self.interpolation, fill=self.fill,
         )  # fmt: skip
         return changed, *rest
 
@@ -78,13 +78,14 @@ class AutoAugment:
     draws = 5
 
     def __post_init__(self) -> None:
-        if self.policy not in policies.SEARCHED:
-            raise ValueError(f"policy is {self.policy!r}; it must be one of {', '.join(policies.SEARCHED)}")
+        if self.policy not in autoaugment.SEARCHED:
+            known = ", ".join(autoaugment.SEARCHED)
+            raise ValueError(f"policy is {self.policy!r}; it must be one of {known}")
 
     def __call__(self, batch: tuple[Any, ...], numbers: Tensor) -> tuple[Any, ...]:
         images, *rest = batch
-        pair = whole(numbers[:, 0], len(policies.SEARCHED[self.policy]))
-        changed = policies.autoaugment(
+        pair = whole(numbers[:, 0], len(autoaugment.SEARCHED[self.policy]))
+        changed = autoaugment.autoaugment(
             images, self.policy, pair, numbers[:, 1:3], numbers[:, 3:] < 0.5,
             interpolation=self.interpolation, fill=self.fill,
         )  # fmt: skip
@@ -101,8 +102,8 @@ class AugMix:
     fill: float = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.severity <= policies.STEPS:
-            raise ValueError(f"severity is {self.severity}; it must be in [1, {policies.STEPS}]")
+        if not 1 <= self.severity <= augmix.STEPS:
+            raise ValueError(f"severity is {self.severity}; it must be in [1, {augmix.STEPS}]")
         if self.chains < 1:
             raise ValueError(f"chains is {self.chains}; it must be 1 or more")
 
@@ -117,8 +118,8 @@ class AugMix:
         drawn = numbers[:, 1:].reshape(len(numbers), self.chains, 11)
         # Exponential numbers, divided by their sum, are Dirichlet with all parameters 1.
         weight = -torch.log1p(-drawn[:, :, 0].double().clamp(min=2.0**-25))
-        changed = policies.augmix(
-            images, whole(drawn[:, :, 2:5], len(policies.AUGMIX)), whole(drawn[:, :, 5:8], self.severity),
+        changed = augmix.augmix(
+            images, whole(drawn[:, :, 2:5], len(augmix.AUGMIX)), whole(drawn[:, :, 5:8], self.severity),
             drawn[:, :, 8:] < 0.5, 1 + whole(drawn[:, :, 1], 3), weight / weight.sum(1, keepdim=True),
             numbers[:, 0].double(), interpolation=self.interpolation, fill=self.fill,
         )  # fmt: skip
