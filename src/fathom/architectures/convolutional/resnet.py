@@ -1,0 +1,302 @@
+"""Residual network for large pictures: four stages of blocks, each of which learns what to add to its input.
+
+He, Zhang, Ren and Sun (2016) let a block learn a difference F and add it to what came in, where the sizes
+agree; where they do not, the input is projected by a 1x1 convolution (their equations 1 and 2):
+
+    y = relu(F(x) + s(x))      s(x) = x, or N(W x) where a stage begins
+
+F is two 3x3 convolutions ("basic", 18 and 34 layers) or, to go deeper at the same cost, a 1x1 convolution
+that narrows, a 3x3 one, and a 1x1 one that widens four times ("bottleneck", 50 layers and more; figure 5).
+After every convolution comes batch normalisation N. A stem of a 7x7 convolution and a pooling hands on maps
+of a quarter of the side; each stage but the first halves it again and doubles the channels (table 1).
+
+Two later papers turn a number of the bottleneck and nothing else. ResNeXt (Xie et al. 2017) splits its 3x3
+convolution into ``groups`` that see ``group_width`` channels each; Wide ResNet (Zagoruyko and Komodakis 2016)
+makes it twice as wide.
+
+Axes used below
+    b  batch      c  channels      h, w  height, width in pixels
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fathom.card import Card
+from fathom.fundamentals.initialization.he import he_normal_
+
+if TYPE_CHECKING:
+    from fathom.training import Experiment
+
+CARD = Card(
+    title="ResNet, ResNeXt and Wide ResNet",
+    paper="https://arxiv.org/abs/1512.03385",
+    year=2016,
+    summary="Stages of blocks that add to their input; the backbone most other vision systems stand on.",
+    rows=("CL08",),
+    builds_on=("he",),
+    differs=(
+        "A bottleneck halves the map in its 3x3 convolution, as torchvision and timm do; the paper's does so"
+        " in the first 1x1, which throws three quarters of the pixels away unseen.",
+        "The published sizes shortcut by projection where a stage begins (option B); the paper tries three.",
+    ),
+    oracle="torchvision's and timm's models with the same random weights: logits, gradients, statistics of"
+    " three training steps, weights both ways; the parameter counts of the papers",
+)
+
+Block = Literal["basic", "bottleneck"]
+StemKernel = Literal["7x7", "3x3"]
+EXPANSION = {"basic": 1, "bottleneck": 4}  # channels a block hands on, in terms of its narrow part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Sizes of the model. The defaults are those of ResNet-18 (table 1)."""
+
+    depths: tuple[int, ...] = (2, 2, 2, 2)  # blocks of each stage
+    block: Block = "basic"
+    width: int = 64  # channels of the stem; of the narrow part of a block, doubled in each stage
+    groups: int = 1  # of the 3x3 convolution of a bottleneck: 32 in ResNeXt
+    group_width: int = 64  # its channels in the first stage, by group, where width is 64: 4 or 8 in ResNeXt
+    stem: StemKernel = "7x7"  # "3x3": stride 1 and no pooling, for small pictures (section 4.2)
+    classes: int = 1000
+    channels: int = 3
+    image_size: int = 224  # what it is meant for; the weights fit other sizes too
+
+    def __post_init__(self) -> None:
+        for name in ("width", "groups", "group_width", "classes", "channels", "image_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        for name, kinds in (("block", Block), ("stem", StemKernel)):
+            if getattr(self, name) not in get_args(kinds):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {get_args(kinds)}")
+        if not self.depths or min(self.depths) < 1:
+            raise ValueError(f"depths is {self.depths}; it must name 1 or more blocks for each stage")
+        if self.block == "basic" and (self.groups, self.group_width) != (1, 64):
+            raise ValueError("groups and group_width are those of a bottleneck; block is 'basic'")
+        if self.width * self.group_width % 64:
+            raise ValueError(
+                f"width {self.width} x group_width {self.group_width} / 64 is no whole number of channels a group"
+            )
+
+    def inner(self, stage: int) -> int:
+        """Channels of the 3x3 convolutions of a stage, counted from 0."""
+        narrow = self.width * 2**stage
+        return narrow if self.block == "basic" else narrow * self.group_width // 64 * self.groups
+
+    @property
+    def feature_channels(self) -> dict[str, int]:
+        """The channels of each map that ``features`` names."""
+        stages = {
+            f"stage_{i + 1}": self.width * 2**i * EXPANSION[self.block] for i in range(len(self.depths))
+        }
+        return {"stem": self.width} | stages
+
+    def build(self) -> "ResNet":
+        return ResNet(self)
+
+
+class Stem(nn.Module):
+    """7x7 convolution of stride 2, normalisation and pooling; or a 3x3 convolution for small pictures."""
+
+    def __init__(self, cfg: Config) -> None:
+        super().__init__()
+        large = cfg.stem == "7x7"
+        kernel, stride = (7, 2) if large else (3, 1)
+        self.convolution = nn.Conv2d(cfg.channels, cfg.width, kernel, stride, kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(cfg.width)
+        self.relu = nn.ReLU(inplace=True)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1) if large else nn.Identity()
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b width rows columns"]:
+        return self.pool(self.relu(self.norm(self.convolution(image))))
+
+
+def shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    """The identity where the sizes agree, else the projection of equation 2."""
+    if inputs == outputs and stride == 1:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+
+class Basic(nn.Module):
+    """Two 3x3 convolutions and what was given (figure 5, left)."""
+
+    def __init__(self, inputs: int, inner: int, outputs: int, stride: int, groups: int) -> None:
+        super().__init__()
+        self.convolution_1 = nn.Conv2d(inputs, inner, 3, stride, padding=1, bias=False)
+        self.norm_1 = nn.BatchNorm2d(inner)
+        self.convolution_2 = nn.Conv2d(inner, outputs, 3, padding=1, bias=False)
+        self.norm_2 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.shortcut = shortcut(inputs, outputs, stride)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b outputs rows columns"]:
+        y = self.relu(self.norm_1(self.convolution_1(x)))
+        y = self.norm_2(self.convolution_2(y))
+        y += self.shortcut(x)
+        return self.relu(y)
+
+
+class Bottleneck(nn.Module):
+    """Narrow, look around, widen, and add what was given (figure 5, right)."""
+
+    def __init__(self, inputs: int, inner: int, outputs: int, stride: int, groups: int) -> None:
+        super().__init__()
+        self.convolution_1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.norm_1 = nn.BatchNorm2d(inner)
+        self.convolution_2 = nn.Conv2d(inner, inner, 3, stride, padding=1, groups=groups, bias=False)
+        self.norm_2 = nn.BatchNorm2d(inner)
+        self.convolution_3 = nn.Conv2d(inner, outputs, 1, bias=False)
+        self.norm_3 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.shortcut = shortcut(inputs, outputs, stride)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b outputs rows columns"]:
+        y = self.relu(self.norm_1(self.convolution_1(x)))
+        y = self.relu(self.norm_2(self.convolution_2(y)))
+        y = self.norm_3(self.convolution_3(y))
+        y += self.shortcut(x)
+        return self.relu(y)
+
+
+class ResNet(nn.Module):
+    """Stem, stages, the mean over all places, a linear layer."""
+
+    def __init__(self, cfg: Config) -> None:
+        super().__init__()
+        self.cfg = cfg
+        block = Basic if cfg.block == "basic" else Bottleneck
+        self.body = nn.Sequential()
+        self.body.add_module("stem", Stem(cfg))
+        inputs = cfg.width
+        for i, depth in enumerate(cfg.depths):
+            outputs, stage = cfg.feature_channels[f"stage_{i + 1}"], nn.Sequential()
+            for place in range(depth):
+                stride = 2 if i and not place else 1
+                stage.append(block(inputs, cfg.inner(i), outputs, stride, cfg.groups))
+                inputs = outputs
+            self.body.add_module(f"stage_{i + 1}", stage)
+        self.head = nn.Linear(inputs, cfg.classes)
+        self.init_weights()
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """All initialisation in one place.
+
+        convolutions  He normal over fan out, no bias
+        norms         weight 1, bias 0
+        head          uniform within 1 / sqrt(fan in), weight and bias
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                he_normal_(module.weight, mode="fan_out")
+
+    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes"]:
+        return self.head(self.body(image).mean(dim=(2, 3)))
+
+    def features(self, image: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
+        """The maps (b, channels, rows, columns) after the stem and each stage, by name."""
+        found: dict[str, Tensor] = {}
+        x = image
+        for name, part in self.body.named_children():
+            x = found[name] = part(x)
+        return found
+
+
+# torchvision's names, which timm shares; the inverse is computed.
+UPSTREAMS = {
+    "torchvision": {
+        "conv1": "body.stem.convolution",
+        "bn1": "body.stem.norm",
+        "layer{i}.{j}.conv{k}": "body.stage_{i}.{j}.convolution_{k}",
+        "layer{i}.{j}.bn{k}": "body.stage_{i}.{j}.norm_{k}",
+        "layer{i}.{j}.downsample.{k}": "body.stage_{i}.{j}.shortcut.{k}",
+        "fc": "head",
+    },
+}
+
+
+RESNET50 = Config(depths=(3, 4, 6, 3), block="bottleneck")
+
+
+def resnet18(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
+    """18 layers, 11.7 million parameters. ``weights`` as in `published`."""
+    return published(Config(), weights, classes, channels)
+
+
+def resnet34(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
+    """34 layers, 21.8 million parameters. ``weights`` as in `published`."""
+    return published(Config(depths=(3, 4, 6, 3)), weights, classes, channels)
+
+
+def resnet50(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
+    """50 layers, 25.6 million parameters. ``weights`` as in `published`."""
+    return published(RESNET50, weights, classes, channels)
+
+
+def resnet101(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
+    """101 layers, 44.5 million parameters. ``weights`` as in `published`."""
+    return published(replace(RESNET50, depths=(3, 4, 23, 3)), weights, classes, channels)
+
+
+def resnet152(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
+    """152 layers, 60.2 million parameters. ``weights`` as in `published`."""
+    return published(replace(RESNET50, depths=(3, 8, 36, 3)), weights, classes, channels)
+
+
+def resnext50(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
+    """ResNeXt-50, 32 groups of 4: 25.0 million parameters. ``weights`` as in `published`."""
+    return published(replace(RESNET50, groups=32, group_width=4), weights, classes, channels)
+
+
+def resnext101(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
+    """ResNeXt-101, 32 groups of 8: 88.8 million parameters. ``weights`` as in `published`."""
+    deep = replace(RESNET50, depths=(3, 4, 23, 3), groups=32, group_width=8)
+    return published(deep, weights, classes, channels)
+
+
+def wide_resnet50(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
+    """Twice as wide inside: 68.9 million parameters. ``weights`` as in `published`."""
+    return published(replace(RESNET50, group_width=128), weights, classes, channels)
+
+
+def wide_resnet101(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
+    """101 layers, twice as wide inside: 126.9 million parameters. ``weights`` as in `published`."""
+    return published(replace(RESNET50, depths=(3, 4, 23, 3), group_width=128), weights, classes, channels)
+
+
+def published(cfg: Config, weights: Any, classes: int, channels: int) -> ResNet:
+    """A model of a published size.
+
+    ``weights`` is a .safetensors file, a run folder or a state dict, with the names of Fathom, torchvision
+    or timm. With another number of classes the head starts anew; with another number of channels the first
+    convolution is brought to it. What was taken over is printed and kept as ``load_report``.
+    """
+    model = replace(cfg, classes=classes, channels=channels).build()
+    if weights is not None:
+        from fathom.training.weights import load_weights
+
+        load_weights(model, weights, head=("head",), stem=("body.stem.convolution",), upstreams=UPSTREAMS)
+    return model
+
+
+def tiny() -> "Experiment":
+    """The smallest complete run: bars of four directions, a second on one core. Tests run it."""
+    from fathom.data.drawn import bars
+    from fathom.tasks.image_classification import ImageClassification
+    from fathom.training import SGD, CrossEntropy, Experiment, GradientDescent
+
+    return Experiment(
+        model=Config(
+            depths=(1, 1), block="bottleneck", width=8, stem="3x3", classes=4, channels=1, image_size=16
+        ),
+        data=bars(size=16, train=256, valid=64),
+        task=ImageClassification(labels=("-", "|", "/", "\\"), channels=1, height=16, width=16),
+        learning=GradientDescent(objective=CrossEntropy(), optimizer=SGD(learning_rate=0.05)),
+        batch_size=32,
+        steps=60,
+    )
