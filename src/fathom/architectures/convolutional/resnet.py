@@ -79,7 +79,7 @@ class Config:
             raise ValueError("groups and group_width are those of a bottleneck; block is 'basic'")
         if self.width * self.group_width % 64:
             raise ValueError(
-                f"width {self.width} x group_width {self.group_width} / 64 is no whole number of channels a group"
+                f"width {self.width} x group_width {self.group_width} / 64 is no whole number of channels"
             )
 
     def inner(self, stage: int) -> int:
