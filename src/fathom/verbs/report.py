@@ -27,6 +27,7 @@ def write_report(session: "Session", notes: list[str] | None = None) -> Path:
     if split is not None:
         evaluation = session.extra.get(f"evaluation/{split_name}") or evaluate_again(session, split)
         sections = [*baseline_section(session, record), *task.sections(evaluation, split)]
+        sections += dead_units(session, split if data.valid is None else data.valid)
         headline = quoted(record["result"], f"{split_name}/{evaluation.headline}")
     card = card_of(record)
     page = run_report(
@@ -51,6 +52,14 @@ def evaluate_again(session: "Session", split: Any) -> Evaluation:
 
     task = session.experiment.task
     return task.evaluate(Boundary(task, trained_model(session)), split)
+
+
+def dead_units(session: "Session", split: Any) -> list[Any]:
+    """What the ReLUs of the model keep shut on the first rows of ``split``; empty where it has none."""
+    from fathom.report.dead_units import dead_by_layer, dead_unit_sections
+    from fathom.verbs.finish import trained_model
+
+    return dead_unit_sections(*dead_by_layer(session.experiment.task, trained_model(session), split))
 
 
 def repeat(origin: dict[str, Any]) -> str:
