@@ -85,15 +85,33 @@ def test_code_hash_reaches_what_a_recipe_imports() -> None:
     assert not any(f.startswith(("cli/", "verbs/", "report/")) for f in files)
 
 
-def test_canary_sings_the_same_twice() -> None:
-    first, second = verify.sing("lenet"), verify.sing("lenet")
-    assert first == second
-    assert len(first["losses"]) == 20 and len(set(first["losses"])) > 10
+def test_what_to_verify_is_found_by_name_or_row_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes are built only where it is asked what they promise: that may read a data set."""
+    asked: list[str] = []
+    monkeypatch.setattr(verify, "promising", lambda recipes: asked.extend(recipes) or recipes)
+    assert verify.chosen(["lenet", "gelu", "focal_loss_finds_the_few"]) == (
+        ["lenet"], ["gelu"], ["focal_loss_finds_the_few"],
+    )  # fmt: skip
+    assert not asked
+    found = verify.chosen(["CL04", "lenet", "lenet"])[0]
+    assert found.count("lenet") == 1 and found == asked
+    assert {catalog.recipe(recipe).system for recipe in asked} == {"lenet"}
 
 
-def test_canary_notices_other_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def sung() -> dict[str, Any]:
+    return verify.sing("lenet")
+
+
+def test_canary_sings_the_same_twice(sung: dict[str, Any]) -> None:
+    assert verify.sing("lenet") == sung
+    assert len(sung["losses"]) == 20 and len(set(sung["losses"])) > 10
+
+
+def test_canary_notices_other_losses(
+    sung: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
-    sung = verify.sing("lenet")
     verify.store("lenet.json", fake_record(canary=sung))
     assert verify.canary(["lenet"])["lenet"]["passed"]
     wrong = dict(sung, losses=[x * 1.0001 for x in sung["losses"]])
@@ -139,3 +157,27 @@ def test_documents_are_filled_and_hold_no_other_numbers() -> None:
 def test_stray_numbers_are_found(text: str, bad: int, tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text(text)
     assert len(documents.check(tmp_path / "page.md")) == bad
+
+
+def test_parity_of_a_system_is_how_many_of_its_own_tests_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fathom.verbs import parity
+
+    oracle = catalog.entry("lenet").card.oracle
+    monkeypatch.setattr(parity, "tests_passed", lambda names: {name: 7 for name in names})
+    file = "tests/architectures/convolutional/test_lenet.py"
+    assert verify.parity("lenet") == {"oracle": oracle, "tests": file, "passed": 7}
+    monkeypatch.setattr(parity, "tests_passed", lambda names: parity.test_file("no_such_system"))
+    assert verify.parity("lenet") == {"oracle": oracle, "tests": None, "passed": 0}  # no tests are installed
+
+
+@pytest.mark.slow
+def test_tests_are_counted_and_one_that_fails_counts_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fathom.verbs import parity
+
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_whole.py").write_text("def test_a(): pass\ndef test_b(): pass\n")
+    (tmp_path / "tests" / "test_torn.py").write_text("def test_a(): pass\ndef test_b(): assert False\n")
+    monkeypatch.setattr(catalog, "ROOT", tmp_path / "src" / "fathom")
+    assert parity.tests_passed(["whole", "torn"]) == {"whole": 2, "torn": 0}

@@ -86,6 +86,7 @@ def entry_hash(name: str) -> str:
     return module_hash(catalog.entry(name).module)
 
 
+@cache
 def module_hash(*modules: str) -> str:
     total = hashlib.sha256()
     for file in sorted(reached(*modules)):

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,18 +32,42 @@ def verify(
 
     Each record is stored as soon as it is done, so that a stopped call goes on where it was.
     """
-    results: dict[str, dict[str, Any]] = {}
-    kept = evidence.records()
+    from fathom.verbs.claiming import measure_claim
+
     recipes, primitives, claims = chosen(names)
-    results |= verify_primitives(primitives, again, say)
-    results |= verify_claims(claims, again, processes, say)
-    for name in recipes:
+    results = verify_primitives(primitives, again, say)
+    results |= refreshed(
+        claims, {} if again else evidence.claims(), f"{evidence.CLAIMS}/{{}}.json", ("held", "did NOT hold"),
+        lambda name: measure_claim(name, processes, say), say,
+    )  # fmt: skip
+    results |= refreshed(
+        recipes, {} if again else evidence.records(), "{}.json", ("met", "NOT met"),
+        lambda name: measure(name, threads, say), say,
+    )  # fmt: skip
+    return results
+
+
+def refreshed(
+    names: list[str],
+    kept: dict[str, dict[str, Any]],
+    place: str,
+    words: tuple[str, str],
+    measured: Callable[[str], dict[str, Any]],
+    say: Say,
+) -> dict[str, dict[str, Any]]:
+    """A record for each name: the one that is ``kept`` where it is fresh, else ``measured`` anew and stored.
+
+    ``words`` tell of a kept record that it is met, or that it is not; ``place`` is its file, with {} for the
+    name.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    for name in names:
         record = kept.get(name)
-        if record is not None and evidence.fresh(record) and not again:
-            say(f"{name}: fresh, {'met' if record['met'] else 'NOT met'}")
+        if record is not None and evidence.fresh(record):
+            say(f"{name}: fresh, {words[0] if record['met'] else words[1]}")
         else:
-            record = measure(name, threads, say)
-            store(f"{name}.json", record)
+            record = measured(name)
+            store(place.format(name), record)
         results[name] = record
     return results
 
@@ -64,29 +87,10 @@ def verify_primitives(names: list[str], again: bool, say: Say) -> dict[str, dict
     return {name: kept[name] | {"met": kept[name]["passed"] > 0} for name in names}
 
 
-def verify_claims(
-    names: list[str], again: bool, processes: int | None, say: Say
-) -> dict[str, dict[str, Any]]:
-    """Run the experiments of these claims, where their record is older than their code."""
-    from fathom.verbs.claiming import measure_claim
-
-    results, kept = {}, evidence.claims()
-    for name in names:
-        record = kept.get(name)
-        if record is not None and evidence.fresh(record) and not again:
-            say(f"{name}: fresh, {'held' if record['met'] else 'did NOT hold'}")
-        else:
-            record = measure_claim(name, processes, say)
-            store(f"{evidence.CLAIMS}/{name}.json", record)
-        results[name] = record
-    return results
-
-
 def chosen(names: list[str] | None) -> tuple[list[str], list[str], list[str]]:
     """Recipes, primitives and claims by name or by row, or all that promise something."""
-    promising = [r for r in catalog.recipes() if catalog.recipe(r).load()().expect]
     if not names:
-        return promising, list(catalog.primitives()), list(catalog.claims())
+        return promising(list(catalog.recipes())), list(catalog.primitives()), list(catalog.claims())
     recipes: list[str] = []
     primitives: list[str] = []
     claims: list[str] = []
@@ -98,7 +102,8 @@ def chosen(names: list[str] | None) -> tuple[list[str], list[str], list[str]]:
         elif name in catalog.claims():
             claims.append(name)
         elif name in catalog.inventory():
-            own = [r for r in promising if name in catalog.entry(catalog.recipe(r).system).card.rows]
+            systems = [s for s, entry in catalog.systems().items() if name in entry.card.rows]
+            own = promising([r for r, entry in catalog.recipes().items() if entry.system in systems])
             made = [e.name for e in catalog.primitives().values() if name in e.card.rows]
             said = [n for n, c in catalog.claims().items() if name in c.claim.rows]
             if not own and not made and not said:
@@ -109,7 +114,13 @@ def chosen(names: list[str] | None) -> tuple[list[str], list[str], list[str]]:
         else:
             known = {*catalog.recipes(), *catalog.primitives(), *catalog.claims()}
             raise unknown("recipe, primitive, claim or row", name, known)
-    return recipes, primitives, claims
+    once = [list(dict.fromkeys(found)) for found in (recipes, primitives, claims)]
+    return once[0], once[1], once[2]
+
+
+def promising(recipes: list[str]) -> list[str]:
+    """Those that promise something. Each is built to see that, which may read its data set."""
+    return [recipe for recipe in recipes if catalog.recipe(recipe).load()().expect]
 
 
 def measure(name: str, threads: int | None, say: Say) -> dict[str, Any]:
@@ -199,27 +210,13 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def parity(system: str) -> dict[str, Any]:
     """Run the system's own tests, where the checkout has them: its oracle is asked anew."""
-    card = catalog.entry(system).card
-    found = sorted((catalog.ROOT.parents[1] / "tests").rglob(f"test_{system}.py"))
-    report: dict[str, Any] = {"oracle": card.oracle, "tests": None, "passed": 0}
-    if not found:
+    from fathom.verbs.parity import test_file, tests_passed
+
+    report: dict[str, Any] = {"oracle": catalog.entry(system).card.oracle, "tests": None, "passed": 0}
+    try:
+        return report | {"tests": test_file(system), "passed": tests_passed([system])[system]}
+    except InputError:  # an installation without tests, or without what they need
         return report
-    root = catalog.ROOT.parents[1]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", str(found[0])]
-    done = subprocess.run(
-        command,
-        cwd=root,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    words = done.stdout.strip().splitlines()[-1].split() if done.stdout.strip() else []
-    count = int(words[words.index("passed") - 1]) if "passed" in words else 0
-    if "passed," in words:
-        count = int(words[words.index("passed,") - 1])
-    passed = count if done.returncode == 0 else 0
-    return report | {"tests": found[0].relative_to(root).as_posix(), "passed": passed}
 
 
 def sing(name: str, nudge: float = 0.0) -> dict[str, Any]:
