@@ -20,17 +20,22 @@ def photographs(size: int) -> ImageClassification:
     )
 
 
+def sgd(learning_rate: float, weight_decay: float) -> GradientDescent:
+    """The learning of every recipe here: SGD with momentum, its rate rising and falling once."""
+    return GradientDescent(
+        objective=CrossEntropy(),
+        optimizer=SGD(learning_rate=learning_rate, weight_decay=weight_decay),
+        schedule=OneCycle(),
+    )
+
+
 def cifar10_small(model: system.Config = SMALL) -> Experiment:
     """Eight layers on halved photographs, four epochs: small enough to try one change after the other."""
     return Experiment(
         model=model,
         data=Photographs(size=16),
         task=photographs(16),
-        learning=GradientDescent(
-            objective=CrossEntropy(),
-            optimizer=SGD(learning_rate=0.2, weight_decay=5e-4),
-            schedule=OneCycle(),
-        ),
+        learning=sgd(learning_rate=0.2, weight_decay=5e-4),
         augment=(Flip(), PadCrop(padding=2)),
         batch_size=128,
         steps=1404,
@@ -44,11 +49,7 @@ def cifar10_resnet20(model: system.Config = system.Config()) -> Experiment:  # n
         model=model,
         data=Photographs(),
         task=photographs(32),
-        learning=GradientDescent(
-            objective=CrossEntropy(),
-            optimizer=SGD(learning_rate=0.1, weight_decay=5e-4),
-            schedule=OneCycle(),
-        ),
+        learning=sgd(learning_rate=0.1, weight_decay=5e-4),
         augment=(Flip(), PadCrop(padding=4)),
         batch_size=64,
         steps=1758,
@@ -57,19 +58,8 @@ def cifar10_resnet20(model: system.Config = system.Config()) -> Experiment:  # n
 
 def cifar10_residual56(model: system.Config = DEEP) -> Experiment:
     """56 narrow layers on halved photographs: with shortcuts they learn, in about a minute."""
-    return Experiment(
-        model=model,
-        data=Photographs(size=16),
-        task=photographs(16),
-        learning=GradientDescent(
-            objective=CrossEntropy(),
-            optimizer=SGD(learning_rate=0.05, weight_decay=1e-4),
-            schedule=OneCycle(),
-        ),
-        augment=(Flip(), PadCrop(padding=2)),
-        batch_size=64,
-        steps=600,
-    )
+    learning = sgd(learning_rate=0.05, weight_decay=1e-4)
+    return replace(cifar10_small(model), learning=learning, batch_size=64, steps=600, expect=())
 
 
 def cifar10_few(model: system.Config = SMALL) -> Experiment:

@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fathom.card import Card
+from fathom.fundamentals.networks.residual import convolution_by_hand
 
 if TYPE_CHECKING:
     from fathom.fundamentals.twin import Twin
@@ -37,6 +38,7 @@ CARD = Card(
     year=2015,
     summary="A layer with a gate that decides how much of its input to change and how much to pass on.",
     rows=("NF12",),
+    builds_on=("residual",),
     differs=("Weights begin as torch's layers begin theirs; the paper only says how the gate's bias does.",),
     oracle="equations 2 to 5 of the paper, entry by entry, and a dense layer on unfolded patches; gradcheck",
 )
@@ -156,20 +158,9 @@ def convolutional_highway_by_hand(
     activation: Callable[[Tensor], Tensor] = torch.tanh,
 ) -> Float[Tensor, "b c h w"]:
     """At every place a dense layer looks at the patch around it; what it may carry on is the middle."""
-    batch, channels, height, width = x.shape
-    size = transform_weight.shape[-1]
-    reach = size // 2
-    framed = x.new_zeros(batch, channels, height + 2 * reach, width + 2 * reach)
-    framed[:, :, reach : reach + height, reach : reach + width] = x
-    places = []
-    for k in range(channels):
-        for i in range(height):
-            for j in range(width):
-                patch = framed[:, :, i : i + size, j : j + size]
-                change = activation((patch * transform_weight[k]).sum((1, 2, 3)) + transform_bias[k])
-                transform = 1 / (1 + torch.exp(-(patch * gate_weight[k]).sum((1, 2, 3)) - gate_bias[k]))
-                places.append(change * transform + x[:, k, i, j] * (1 - transform))
-    return torch.stack(places, dim=1).reshape(x.shape)
+    change = activation(convolution_by_hand(x, transform_weight, stride=1) + transform_bias[:, None, None])
+    gate_logits = convolution_by_hand(x, gate_weight, stride=1) + gate_bias[:, None, None]
+    return highway_by_hand(x, change, gate_logits)
 
 
 def _begin(gate: nn.Linear | nn.Conv2d, bias: float | int) -> None:
