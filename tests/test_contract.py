@@ -15,6 +15,7 @@ import sys
 import time
 import typing
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from fathom import catalog
 from fathom.deployment import artifact
 from fathom.deployment.export import edge_cases, export
 from fathom.task import Boundary, collate
-from fathom.training import Experiment, Parallel, train
+from fathom.training import Event, Experiment, Parallel, train
 from fathom.training.checkpoint import CheckpointFolder, digest, flatten
 from fathom.training.randomness import scramble, seed_step
 from fathom.training.state import gather, scatter, unpack
@@ -66,14 +67,28 @@ def run(experiment: Experiment, steps: int, observers: Any = ()) -> Any:
     return learner
 
 
+@cache
+def six_steps(name: str) -> str:
+    """The digest of six plain steps, to compare others with."""
+    return digest(weights(run(tiny(name), 6)))
+
+
+@cache
+def whole_run(name: str) -> tuple[Any, float]:
+    """The learner after a whole run, and the processor seconds that the run took."""
+    experiment = tiny(name)
+    run(experiment, 1)  # imports and first calls are not the run's
+    began = time.process_time()
+    learner = run(experiment, experiment.steps)
+    return learner, time.process_time() - began
+
+
 @EVERY
 def test_every_parameter_moves(name: str) -> None:
     if exempt(name, "parameters_move"):
         return
-    experiment = tiny(name)
-    before = weights(experiment.learner())
-    learner = run(experiment, experiment.steps)
-    moved = weights(learner)
+    learner, _ = whole_run(name)
+    before, moved = weights(tiny(name).learner()), weights(learner)
     still = [
         f"{m}.{n}"
         for m, net in learner.modules.items()
@@ -84,17 +99,19 @@ def test_every_parameter_moves(name: str) -> None:
 
 
 @EVERY
+def test_tiny_takes_under_two_seconds(name: str) -> None:
+    assert whole_run(name)[1] < 2.0
+
+
+@EVERY
 def test_same_seed_gives_the_same_bits(name: str) -> None:
-    experiment = tiny(name)
-    assert digest(weights(run(experiment, 6))) == digest(weights(run(experiment, 6)))
+    assert digest(weights(run(tiny(name), 6))) == six_steps(name)
 
 
 @EVERY
 def test_scrambled_global_generators_change_nothing(name: str) -> None:
-    experiment = tiny(name)
-    plain = digest(weights(run(experiment, 6)))
-    scrambled = digest(weights(run(experiment, 6, observers=[lambda event: scramble(event.steps)])))
-    assert scrambled == plain
+    scrambled = run(tiny(name), 6, observers=[lambda event: scramble(event.steps)])
+    assert digest(weights(scrambled)) == six_steps(name)
 
 
 @EVERY
@@ -124,8 +141,9 @@ def test_resumes_exactly_twice(name: str, tmp_path: Path) -> None:
     assert digest(weights(learner)) == straight
 
 
+@pytest.mark.parametrize("to_the_end", [False, pytest.param(True, marks=pytest.mark.slow)])
 @EVERY
-def test_overfits_one_batch(name: str) -> None:
+def test_overfits_one_batch(name: str, to_the_end: bool) -> None:
     if exempt(name, "overfits"):
         return
     experiment = tiny(name)
@@ -137,11 +155,14 @@ def test_overfits_one_batch(name: str) -> None:
                 yield batch
 
     losses: list[float] = []
+
+    def learned(event: Event) -> None:
+        losses.append(float(event.metrics["loss"]))
+        if not to_the_end and max(losses[-5:]) < 0.1 * losses[0]:
+            event.stop = "known by heart"  # for five steps in a row
+
     experiment = dataclasses.replace(experiment, steps=3 * experiment.steps)
-    train(
-        experiment.learner(), Same(), steps=experiment.steps, seed=0,
-        observers=[lambda event: losses.append(float(event.metrics["loss"]))],
-    )  # fmt: skip
+    train(experiment.learner(), Same(), steps=experiment.steps, seed=0, observers=[learned])
     assert min(losses[-5:]) < 0.1 * losses[0]
 
 
@@ -150,9 +171,8 @@ def test_overfits_one_batch(name: str) -> None:
 def test_exports_with_a_free_batch_and_matches(name: str, tmp_path: Path) -> None:
     if exempt(name, "exports"):
         return
-    experiment = tiny(name)
-    learner = run(experiment, experiment.steps)  # away from the zeros of a fresh head
-    task = experiment.task
+    learner, _ = whole_run(name)  # away from the zeros of a fresh head
+    task = tiny(name).task
     outputs = Boundary(task, learner.model)(collate(task, edge_cases(task)))
     assert all(v.size for v in outputs.values())
     assert any(v.std() > 0 for v in outputs.values() if v.dtype.kind == "f")
@@ -189,15 +209,6 @@ def assert_alike(ours: Any, theirs: Any) -> None:
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-4)
     elif not (isinstance(ours, str) and len(ours) > 80):  # an encoded picture may differ in its last bit
         assert ours == theirs
-
-
-@EVERY
-def test_tiny_takes_under_two_seconds(name: str) -> None:
-    experiment = tiny(name)
-    run(experiment, 1)  # imports and first calls are not the run's
-    began = time.process_time()
-    run(experiment, experiment.steps)
-    assert time.process_time() - began < 2.0
 
 
 @EVERY
