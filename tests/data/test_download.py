@@ -240,6 +240,22 @@ def test_more_than_the_file_has_is_refused(server: Server, tmp_path: Path, path:
     assert not part.exists() or part.stat().st_size == 0
 
 
+def test_the_first_digits_of_a_hash_and_a_rounded_size_are_enough(server: Server, tmp_path: Path) -> None:
+    for name, size in (("more", len(BODY) + 300), ("less", len(BODY) - 300)):
+        get(server, "broken", tmp_path / name, sha256=DIGEST[:8], size=size, within=300)
+        assert (tmp_path / name).read_bytes() == BODY
+    with pytest.raises(InputError, match=f"not {'0' * 8}\\.\\.\\.; it was thrown away"):
+        get(server, "good", tmp_path / "other", sha256="0" * 8)
+    with pytest.raises(InputError, match="this is another file"):
+        get(server, "good", tmp_path / "other", sha256=DIGEST[:8], size=len(BODY) - 301, within=300)
+
+
+@pytest.mark.parametrize("sha256", ["", "abc", "0" * 65, "G" * 64])
+def test_what_is_no_hash_is_refused(tmp_path: Path, sha256: str) -> None:
+    with pytest.raises(InputError, match="allowed: 8 to 64 digits"):
+        download("http://127.0.0.1/x", tmp_path / "file", sha256=sha256, size=1)
+
+
 @pytest.mark.parametrize("size", [-1, module.LARGEST + 1])
 def test_sizes_that_cannot_be_are_refused(tmp_path: Path, size: int) -> None:
     with pytest.raises(InputError, match="allowed: 0 to"):

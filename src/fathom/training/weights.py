@@ -1,17 +1,29 @@
 """Weights from elsewhere into a model: what was taken over, what is new, what was left. Nothing silently."""
 
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from fathom.errors import InputError
+from fathom.errors import InputError, unknown
 from fathom.fundamentals.initialization.pretrained import LoadReport, load_pretrained, resize_channels
+from fathom.training.weight_files import TORCH, local_file, published_file
 from fathom.training.weight_map import Table, inverse, translate
 
 SHOWN = 5  # names in a message
+WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every name
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A state dict, and how its pictures were prepared, where that is known."""
+
+    state: Mapping[str, Tensor]
+    preprocessing: Mapping[str, Any] | None = None  # resize, crop, mean, deviation, interpolation
 
 
 def load_weights(
@@ -21,16 +33,22 @@ def load_weights(
     head: Sequence[str],
     stem: Sequence[str] = (),
     upstreams: Mapping[str, Table] | None = None,
+    published: Mapping[str, Mapping[str, Any]] | None = None,
+    before: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None,
 ) -> LoadReport:
-    """Copy ``weights`` - a state dict, a .safetensors file, a run or artifact folder - into ``model``.
+    """Copy ``weights`` into ``model``: a name of ``published``, a file, a run folder or a state dict.
 
-    Their names may be the model's own or those of one of ``upstreams``, which is known by them. Tensors
-    whose name begins with one of ``head`` may differ in shape: they stay as initialised. Those of ``stem``
-    may have another number of input channels: they are brought to the model's. Any other difference raises
-    ``InputError`` that names the tensors, and changes nothing. The report is kept as ``model.load_report``
-    and printed.
+    ``published`` is the model's part of its system's ``WEIGHTS``. A .pt or .pth file goes through the
+    confined reader of `fathom import`. The names of tensors may be the model's own or those of one of
+    ``upstreams``, which is known by them; ``before`` rewrites a state dict first, where a table cannot.
+    Tensors whose name begins with one of ``head`` may differ in shape: they stay as initialised. Those of
+    ``stem`` may have another number of input channels: they are brought to the model's. Any other difference
+    raises ``InputError`` that names the tensors, and changes nothing. The report is kept as
+    ``model.load_report`` and printed, the preprocessing, if known, is kept as ``model.preprocessing``.
     """
-    state = own_names(model, read_state(weights), upstreams or {})
+    found = read_weights(weights, published or {})
+    given = unwrapped(found.state)
+    state = own_names(model, before(given) if before else given, upstreams or {})
     own = model.state_dict()
     # Files of before 2018 do not count batches; a count of 0 is what such a layer starts from.
     uncounted = [n for n in own if n.endswith(".num_batches_tracked") and n not in state]
@@ -40,6 +58,7 @@ def load_weights(
     except ValueError as error:
         raise InputError(str(error)) from error
     object.__setattr__(model, "load_report", report)
+    object.__setattr__(model, "preprocessing", found.preprocessing)
     print(report, file=sys.stderr)  # standard output belongs to answers
     return report
 
@@ -95,10 +114,26 @@ def upstream_state(model: nn.Module, table: Table) -> dict[str, Tensor]:
     return {names[name]: tensor for name, tensor in own.items()}
 
 
+def unwrapped(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """``state`` without the words that a wrapper put before every name."""
+    for wrapper in WRAPPERS:
+        if state and all(name.startswith(wrapper) for name in state):
+            return unwrapped({name.removeprefix(wrapper): tensor for name, tensor in state.items()})
+    return state
+
+
 def read_state(weights: Any) -> Mapping[str, Tensor]:
-    """A state dict from where it is; files that can hold code are refused."""
+    """A state dict from where it is: a mapping, a .safetensors, .pt or .pth file, or a run folder."""
+    return read_weights(weights, {}).state
+
+
+def read_weights(weights: Any, published: Mapping[str, Mapping[str, Any]]) -> Weights:
+    """Weights from where they are; ``published`` are those that have a name. Raises ``InputError``."""
     if isinstance(weights, Mapping):
-        return weights
+        return Weights(weights)
+    if isinstance(weights, str) and weights in published:
+        facts = published[weights]
+        return Weights(published_file(facts).state, facts["preprocessing"])
     path = Path(weights)
     if path.is_dir():
         found = [
@@ -108,12 +143,38 @@ def read_state(weights: Any) -> Mapping[str, Tensor]:
             raise InputError(f"{path} holds no weights.safetensors; give a run folder or a .safetensors file")
         path = found[0]
     if not path.is_file():
-        raise InputError(f"there are no weights {str(weights)!r}: give a .safetensors file or a run folder")
+        raise no_weights(str(weights), published)
+    if path.suffix.lower() in TORCH:
+        kept = local_file(path)
+        same = (f for f in published.values() if kept.original.startswith(f["sha256"]))
+        return Weights(kept.state, next((f["preprocessing"] for f in same), None))
     if path.suffix != ".safetensors":
-        raise InputError(f"{path} is not opened directly; bring its tensors in with: fathom import {path}")
+        raise InputError(f"{path} is not opened: give a .safetensors, .pt or .pth file, or a run folder")
+    return read_safetensors(path)
+
+
+def no_weights(given: str, published: Mapping[str, Any]) -> InputError:
+    """The error for a name or path that leads to nothing."""
+    if published and not Path(given).suffix and len(Path(given).parts) == 1:
+        near = unknown("published weights file named", given, published)
+        return InputError(f"{near}; there is {', '.join(published)}; or give the path of a file")
+    named = f"; by name there is {', '.join(published)}" if published else ""
+    return InputError(
+        f"there are no weights {given!r}: give a .safetensors, .pt or .pth file or a run folder{named}"
+    )
+
+
+def read_safetensors(path: Path) -> Weights:
+    """The tensors of a file, and the preprocessing that `fathom import` wrote beside them."""
+    from safetensors import safe_open
     from safetensors.torch import load
 
     try:
-        return load(path.read_bytes())
+        state = load(path.read_bytes())
+        with safe_open(path, "np") as file:
+            told = json.loads((file.metadata() or {}).get("preprocessing", "null"))
     except Exception as error:
         raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(told, dict):
+        return Weights(state)
+    return Weights(state, {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()})

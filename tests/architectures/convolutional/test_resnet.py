@@ -67,6 +67,25 @@ def test_equals_timm(name: str) -> None:
     assert_equal(model, timm.create_model(name, num_classes=7), NAMES, 64, classes=7)
 
 
+@pytest.mark.parametrize(("ours", "theirs", "_"), SIZES)
+def test_published_weights_are_told_as_torchvision_tells_them(ours: str, theirs: str, _: int) -> None:
+    from torchvision import models
+
+    published = {w.name: w for w in models.get_model_weights(theirs)}
+    assert set(resnet.WEIGHTS[ours]) == set(published)
+    for name, facts in resnet.WEIGHTS[ours].items():
+        weights: Any = published[name]
+        assert facts["address"] == weights.url and weights.url.endswith(f"-{facts['sha256']}.pth")
+        assert facts["mebibytes"] == weights.meta["_file_size"]
+        accuracy = weights.meta["_metrics"]["ImageNet-1K"]
+        assert facts["accuracy"] == {"top-1": accuracy["acc@1"], "top-5": accuracy["acc@5"]}
+        how = weights.transforms()
+        assert facts["preprocessing"] == {
+            "resize": how.resize_size[0], "crop": how.crop_size[0], "interpolation": how.interpolation.value,
+            "mean": tuple(how.mean), "deviation": tuple(how.std),
+        }  # fmt: skip
+
+
 def test_feature_maps_by_name() -> None:
     model = SMALL.build().eval()
     image = torch.randn(2, 3, 16, 16)

@@ -219,68 +219,238 @@ UPSTREAMS = {
     },
 }
 
+# What torchvision publishes, with the accuracies (per cent) that it tells. Of a SHA-256 it tells the first 8
+# digits, in the name of the file; `fathom.training.weight_files` keeps the whole of what comes.
+WEIGHTS = {
+    "resnet18": {
+        "IMAGENET1K_V1": {
+            "upstream": "torchvision", "sha256": "f37072fd", "mebibytes": 44.661,
+            "address": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 69.758, "top-5": 89.078},
+            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+    },
+    "resnet34": {
+        "IMAGENET1K_V1": {
+            "upstream": "torchvision", "sha256": "b627a593", "mebibytes": 83.275,
+            "address": "https://download.pytorch.org/models/resnet34-b627a593.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 73.314, "top-5": 91.42},
+            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+    },
+    "resnet50": {
+        "IMAGENET1K_V1": {
+            "upstream": "torchvision", "sha256": "0676ba61", "mebibytes": 97.781,
+            "address": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 76.13, "top-5": 92.862},
+            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+        "IMAGENET1K_V2": {
+            "upstream": "torchvision", "sha256": "11ad3fa6", "mebibytes": 97.79,
+            "address": "https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 80.858, "top-5": 95.434},
+            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+    },
+    "resnet101": {
+        "IMAGENET1K_V1": {
+            "upstream": "torchvision", "sha256": "63fe2227", "mebibytes": 170.511,
+            "address": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 77.374, "top-5": 93.546},
+            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+        "IMAGENET1K_V2": {
+            "upstream": "torchvision", "sha256": "cd907fc2", "mebibytes": 170.53,
+            "address": "https://download.pytorch.org/models/resnet101-cd907fc2.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 81.886, "top-5": 95.78},
+            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+    },
+    "resnet152": {
+        "IMAGENET1K_V1": {
+            "upstream": "torchvision", "sha256": "394f9c45", "mebibytes": 230.434,
+            "address": "https://download.pytorch.org/models/resnet152-394f9c45.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 78.312, "top-5": 94.046},
+            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+        "IMAGENET1K_V2": {
+            "upstream": "torchvision", "sha256": "f82ba261", "mebibytes": 230.474,
+            "address": "https://download.pytorch.org/models/resnet152-f82ba261.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 82.284, "top-5": 96.002},
+            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+    },
+    "resnext50": {
+        "IMAGENET1K_V1": {
+            "upstream": "torchvision", "sha256": "7cdf4587", "mebibytes": 95.789,
+            "address": "https://download.pytorch.org/models/resnext50_32x4d-7cdf4587.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 77.618, "top-5": 93.698},
+            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+        "IMAGENET1K_V2": {
+            "upstream": "torchvision", "sha256": "1a0047aa", "mebibytes": 95.833,
+            "address": "https://download.pytorch.org/models/resnext50_32x4d-1a0047aa.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 81.198, "top-5": 95.34},
+            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+    },
+    "resnext101": {
+        "IMAGENET1K_V1": {
+            "upstream": "torchvision", "sha256": "8ba56ff5", "mebibytes": 339.586,
+            "address": "https://download.pytorch.org/models/resnext101_32x8d-8ba56ff5.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 79.312, "top-5": 94.526},
+            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+        "IMAGENET1K_V2": {
+            "upstream": "torchvision", "sha256": "110c445d", "mebibytes": 339.673,
+            "address": "https://download.pytorch.org/models/resnext101_32x8d-110c445d.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 82.834, "top-5": 96.228},
+            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+    },
+    "wide_resnet50": {
+        "IMAGENET1K_V1": {
+            "upstream": "torchvision", "sha256": "95faca4d", "mebibytes": 131.82,
+            "address": "https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 78.468, "top-5": 94.086},
+            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+        "IMAGENET1K_V2": {
+            "upstream": "torchvision", "sha256": "9ba9bcbe", "mebibytes": 263.124,
+            "address": "https://download.pytorch.org/models/wide_resnet50_2-9ba9bcbe.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 81.602, "top-5": 95.758},
+            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+    },
+    "wide_resnet101": {
+        "IMAGENET1K_V1": {
+            "upstream": "torchvision", "sha256": "32ee1156", "mebibytes": 242.896,
+            "address": "https://download.pytorch.org/models/wide_resnet101_2-32ee1156.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 78.848, "top-5": 94.284},
+            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+        "IMAGENET1K_V2": {
+            "upstream": "torchvision", "sha256": "d733dc28", "mebibytes": 484.747,
+            "address": "https://download.pytorch.org/models/wide_resnet101_2-d733dc28.pth",
+            "licence": "BSD-3-Clause; terms of ImageNet may apply",
+            "accuracy": {"top-1": 82.51, "top-5": 96.02},
+            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
+                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
+        },
+    },
+}  # fmt: skip
 
 RESNET50 = Config(depths=(3, 4, 6, 3), block="bottleneck")
+RESNET101 = replace(RESNET50, depths=(3, 4, 23, 3))
+SIZES = {
+    "resnet18": Config(),
+    "resnet34": Config(depths=(3, 4, 6, 3)),
+    "resnet50": RESNET50,
+    "resnet101": RESNET101,
+    "resnet152": replace(RESNET50, depths=(3, 8, 36, 3)),
+    "resnext50": replace(RESNET50, groups=32, group_width=4),
+    "resnext101": replace(RESNET101, groups=32, group_width=8),
+    "wide_resnet50": replace(RESNET50, group_width=128),
+    "wide_resnet101": replace(RESNET101, group_width=128),
+}
 
 
 def resnet18(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
     """18 layers, 11.7 million parameters. ``weights`` as in `published`."""
-    return published(Config(), weights, classes, channels)
+    return published("resnet18", weights, classes, channels)
 
 
 def resnet34(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
     """34 layers, 21.8 million parameters. ``weights`` as in `published`."""
-    return published(Config(depths=(3, 4, 6, 3)), weights, classes, channels)
+    return published("resnet34", weights, classes, channels)
 
 
 def resnet50(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
     """50 layers, 25.6 million parameters. ``weights`` as in `published`."""
-    return published(RESNET50, weights, classes, channels)
+    return published("resnet50", weights, classes, channels)
 
 
 def resnet101(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
     """101 layers, 44.5 million parameters. ``weights`` as in `published`."""
-    return published(replace(RESNET50, depths=(3, 4, 23, 3)), weights, classes, channels)
+    return published("resnet101", weights, classes, channels)
 
 
 def resnet152(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
     """152 layers, 60.2 million parameters. ``weights`` as in `published`."""
-    return published(replace(RESNET50, depths=(3, 8, 36, 3)), weights, classes, channels)
+    return published("resnet152", weights, classes, channels)
 
 
 def resnext50(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
     """ResNeXt-50, 32 groups of 4: 25.0 million parameters. ``weights`` as in `published`."""
-    return published(replace(RESNET50, groups=32, group_width=4), weights, classes, channels)
+    return published("resnext50", weights, classes, channels)
 
 
 def resnext101(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
     """ResNeXt-101, 32 groups of 8: 88.8 million parameters. ``weights`` as in `published`."""
-    deep = replace(RESNET50, depths=(3, 4, 23, 3), groups=32, group_width=8)
-    return published(deep, weights, classes, channels)
+    return published("resnext101", weights, classes, channels)
 
 
 def wide_resnet50(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
     """Twice as wide inside: 68.9 million parameters. ``weights`` as in `published`."""
-    return published(replace(RESNET50, group_width=128), weights, classes, channels)
+    return published("wide_resnet50", weights, classes, channels)
 
 
 def wide_resnet101(weights: Any = None, classes: int = 1000, channels: int = 3) -> ResNet:
     """101 layers, twice as wide inside: 126.9 million parameters. ``weights`` as in `published`."""
-    return published(replace(RESNET50, depths=(3, 4, 23, 3), group_width=128), weights, classes, channels)
+    return published("wide_resnet101", weights, classes, channels)
 
 
-def published(cfg: Config, weights: Any, classes: int, channels: int) -> ResNet:
-    """A model of a published size.
+def published(size: str, weights: Any, classes: int, channels: int) -> ResNet:
+    """A model of a published size, a key of ``SIZES``.
 
-    ``weights`` is a .safetensors file, a run folder or a state dict, with the names of Fathom, torchvision
-    or timm. With another number of classes the head starts anew; with another number of channels the first
-    convolution is brought to it. What was taken over is printed and kept as ``load_report``.
+    ``weights`` is a name from ``WEIGHTS[size]`` ("IMAGENET1K_V1"), a .safetensors, .pt or .pth file, a run
+    folder or a state dict, with the names of Fathom, torchvision or timm. With another number of classes the
+    head starts anew; with another number of channels the first convolution is brought to it. What was taken
+    over is printed and kept as ``load_report``; how pictures are prepared for these weights, where it is
+    known, as ``preprocessing``.
     """
-    model = replace(cfg, classes=classes, channels=channels).build()
+    model = replace(SIZES[size], classes=classes, channels=channels).build()
     if weights is not None:
         from fathom.training.weights import load_weights
 
-        load_weights(model, weights, head=("head",), stem=("body.stem.convolution",), upstreams=UPSTREAMS)
+        load_weights(
+            model,
+            weights,
+            head=("head",),
+            stem=("body.stem.convolution",),
+            upstreams=UPSTREAMS,
+            published=WEIGHTS[size],
+        )
     return model
 
 
