@@ -37,7 +37,7 @@ CARD = Card(
     paper="https://arxiv.org/abs/2106.11959",
     year=2021,
     summary="Predicts a column of a table from the others with small dense networks that vote.",
-    rows=("TA01", "TA02", "TA04"),
+    rows=("TA01", "TA02", "TA04", "LO02"),
     builds_on=("class_balance",),
     differs=(
         "Members share nothing: TabM's members share most weights, which pays for wide networks only.",
