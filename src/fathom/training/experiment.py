@@ -18,6 +18,7 @@ from fathom.task import Task
 from fathom.training.loop import BatchSource, Learner
 from fathom.training.parallel import Parallel
 from fathom.training.randomness import key
+from fathom.training.schedules import Plateau
 
 
 @runtime_checkable
@@ -101,8 +102,15 @@ class Experiment:
             raise ValueError("patience counts evaluations: set evaluate_every too")
         if self.keep == "best" and not self.evaluate_every:
             raise ValueError("keep='best' compares evaluations: set evaluate_every too")
+        if self.watches and not self.evaluate_every:
+            raise ValueError("schedule is Plateau, which watches evaluations: set evaluate_every first")
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}; it must be 0 or more")
+
+    @property
+    def watches(self) -> bool:
+        """Whether the learning rate depends on evaluations that are made on the way."""
+        return isinstance(getattr(self.learning, "schedule", None), Plateau)
 
     def build(self) -> nn.Module:
         """The model with its initial weights, a function of the seed alone."""
@@ -166,5 +174,6 @@ class Experiment:
         rows, data = max(64, min(512, 4 * self.batch_size)), self.data.load()
         return replace(
             self.counted(data), data=InMemory(data.reduced(rows)), steps=20, workers=0, keep="last",
-            batch_size=min(self.batch_size, 32), evaluate_every=None, patience=None,
+            batch_size=min(self.batch_size, 32), patience=None,
+            evaluate_every=self.evaluate_every if self.watches else None,
         )  # fmt: skip

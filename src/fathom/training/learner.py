@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from fathom.fundamentals.optimizers.gradient_clipping import clip_norm, total_norm
+from fathom.fundamentals.optimizers.gradient_clipping import clip_adaptive, clip_norm, total_norm
 from fathom.fundamentals.optimizers.sharpness_aware import SharpnessAware
 from fathom.fundamentals.optimizers.weight_averaging import WeightAverage, exponential
 from fathom.training.guard import NonFinite
@@ -19,7 +19,7 @@ from fathom.training.objectives import Objective
 from fathom.training.optim import Live, OptimizerConfig
 from fathom.training.parallel import Parallel
 from fathom.training.precision import Arithmetic, Precision
-from fathom.training.schedules import Constant, Schedule
+from fathom.training.schedules import Constant, Plateau, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,8 @@ class GradientDescent:
     objective: Objective
     optimizer: OptimizerConfig
     schedule: Schedule = field(default_factory=Constant)
+    # Clipped in this order: a unit with too long a gradient is cut before it shortens all the others.
+    clip_adaptive: float | None = None  # longest gradient of a unit (row, kernel), as a share of its weights
     clip_norm: float | None = None  # longest gradient allowed, over all parameters together
     clip_value: float | None = None  # largest entry allowed
     accumulate: int = 1  # micro-batches a step; the batch, and so the result, stays the same
@@ -41,10 +43,15 @@ class GradientDescent:
             raise ValueError(f"accumulate is {self.accumulate}; it must be 1 or more")
         if not 0 <= self.average < 1:
             raise ValueError(f"average is {self.average}; it must be in [0, 1)")
-        for name in ("clip_norm", "clip_value"):
+        for name in ("clip_adaptive", "clip_norm", "clip_value"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} is {value}; it must be positive, or None for no clipping")
+        planned = isinstance(self.optimizer, Live) and self.optimizer.scheduler is not None
+        if planned and isinstance(self.schedule, Plateau):
+            raise ValueError(
+                "schedule is Plateau, and the optimizer has a scheduler that sets the rate: leave one out"
+            )
 
     def learner(self, model: nn.Module, steps: int, parallel: Parallel) -> "GradientLearner":
         return GradientLearner(self, model, steps, parallel)
@@ -58,6 +65,7 @@ class GradientLearner:
         self.raw = model
         self.optimizer: Optimizer = how.optimizer.build(model)
         self.scheduler = how.optimizer.scheduler if isinstance(how.optimizer, Live) else None
+        self.plateau = how.schedule.memory() if isinstance(how.schedule, Plateau) else None
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         self.arithmetic = Arithmetic(how.precision, parallel.device)
@@ -80,6 +88,8 @@ class GradientLearner:
             self.raw.train()
         if self.scheduler is None:
             factor = self.how.schedule(step / self.steps)
+            if self.plateau is not None:
+                factor *= self.plateau.current
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * factor
 
@@ -145,13 +155,23 @@ class GradientLearner:
 
     def clip(self) -> Tensor:
         """Clip as asked; the norm before clipping is always measured, and logged."""
+        before = None
+        if self.how.clip_adaptive is not None:
+            before = self.norm()
+            clip_adaptive(self.parameters, self.how.clip_adaptive)
         if self.how.clip_norm is not None:
-            norm = clip_norm(self.parameters, self.how.clip_norm)
-        else:
-            norm = self.norm()
+            norm = clip_norm(self.parameters, self.how.clip_norm)  # measures what it clips
+            before = norm if before is None else before
+        elif before is None:
+            before = self.norm()
         if self.how.clip_value is not None:
             nn.utils.clip_grad_value_(self.parameters, self.how.clip_value)
-        return norm
+        return before
+
+    def observe(self, score: float) -> None:
+        """Take the score of an evaluation; more is better. A plateau of them cuts the rate from now on."""
+        if self.plateau is not None:
+            self.plateau.observe(score)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs beside modules and optimizers."""
@@ -160,7 +180,7 @@ class GradientLearner:
             "scaler": scaler.state_dict() if scaler else None,
             "scheduler": scheduler.state_dict() if scheduler else None,
             "rates": list(self.rates),
-        }
+        } | ({"plateau": self.plateau.state()} if self.plateau else {})
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.rates = state.get("rates", self.rates)  # a live optimizer given again holds a scheduled rate
@@ -168,6 +188,8 @@ class GradientLearner:
             self.arithmetic.scaler.load_state_dict(state["scaler"])
         if self.scheduler and state["scheduler"]:
             self.scheduler.load_state_dict(state["scheduler"])
+        if self.plateau and "plateau" in state:
+            self.plateau.load_state(state["plateau"])
 
 
 def split(batch: Any, parts: int) -> Sequence[Any]:

@@ -12,14 +12,19 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from fathom.errors import InputError
 from fathom.task import Boundary, Evaluation, Task
 from fathom.training.checkpoint import CheckpointFolder, flatten
 from fathom.training.guard import NonFinite
 from fathom.training.loop import Event
 from fathom.training.parallel import Parallel
 from fathom.training.track import JsonLines, Tracker
+
+if TYPE_CHECKING:
+    from fathom.data.split import Data
+    from fathom.training.experiment import Experiment
 
 
 class Log:
@@ -48,8 +53,20 @@ class Log:
         self.lines.finish()
 
 
+@runtime_checkable
+class Watchful(Protocol):
+    """A learner whose next steps depend on how evaluations went."""
+
+    def observe(self, score: float) -> None:
+        """Take the score of an evaluation, the same in every process; more is better."""
+        ...
+
+
 class Evaluate:
-    """Scores the model on the validation split every so often, and remembers the best score."""
+    """Scores the model on the validation split every so often, and remembers the best score.
+
+    A learner that is ``Watchful`` is told each score.
+    """
 
     def __init__(
         self,
@@ -81,12 +98,32 @@ class Evaluate:
             self.waited += 1
         if self.patience is not None and self.waited >= self.patience and not event.stop:
             event.stop = f"no better {self.evaluation.headline} in {self.waited} evaluations"
+        if isinstance(event.learner, Watchful):
+            event.learner.observe(self.score)
 
     def state(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.best, self.waited = state["best"], state["waited"]
+
+
+def evaluations(experiment: "Experiment", data: "Data", parallel: Parallel | None = None) -> Evaluate | None:
+    """What scores ``experiment`` on its way; None where that is not asked for, or nothing is held out.
+
+    Raises ``InputError`` where the schedule waits for scores that will not come.
+    """
+    if experiment.evaluate_every and data.valid is not None:
+        return Evaluate(
+            experiment.task, data.valid, every=experiment.evaluate_every, steps=experiment.steps,
+            patience=experiment.patience, parallel=parallel,
+        )  # fmt: skip
+    if experiment.watches:
+        raise InputError(
+            "schedule is Plateau, which watches the score on a validation split; this data has none:"
+            " hold some rows out, or take another schedule"
+        )
+    return None
 
 
 SHARE = 0.002  # of the time, for checkpoints that are not due

@@ -4,14 +4,15 @@ A schedule never knows a number of steps, so a run of any length has the whole s
 the optimizer step; gradient accumulation does not stretch it. The curves are those of
 ``fathom.fundamentals.schedules``, asked for with the whole run as the unit of length.
 
-Reduce-on-plateau is not among them: it depends on evaluations that were made, not on the step alone, and a
-schedule keeps nothing that a checkpoint could save. ``fundamentals.schedules.plateau`` serves one's own loop.
+A schedule keeps nothing, but for one: ``Plateau`` cuts the rate when evaluations stop getting better. What
+it has seen is kept by the learner, who is told each score and saves that memory with the checkpoint.
 """
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from fathom.errors import InputError
+from fathom.fundamentals.schedules import plateau
 from fathom.fundamentals.schedules.cosine_annealing import cosine_annealing, cosine_restarts
 from fathom.fundamentals.schedules.exponential_decay import exponential_decay
 from fathom.fundamentals.schedules.inverse_square_root import inverse_square_root
@@ -213,6 +214,8 @@ class Warmup:
             raise ValueError(f"shape is {self.shape!r}; it must be 'linear' or 'exponential'")
         if self.shape == "exponential":
             _positive_share("start", self.start)
+        if isinstance(self.then, Plateau):
+            raise ValueError("then is Plateau, which stands outside: Plateau(inner=Warmup(...))")
 
     def __call__(self, progress: float) -> float:
         if progress < self.share:
@@ -221,11 +224,46 @@ class Warmup:
         return self.then((progress - self.share) / (1 - self.share))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plateau:
+    """``inner``, times ``factor`` for each time that the validation score has stopped getting better.
+
+    A score is better when it is above the best so far by more than ``threshold``; it is turned so that more
+    is better, and may be negative (a loss), so the threshold is not relative. After more than ``patience``
+    evaluations in a row that were no better the rate is cut, and the next ``cooldown`` evaluations do not
+    count. The cuts together never go below ``floor``. It needs an experiment with ``evaluate_every``.
+    """
+
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    cooldown: int = 0
+    floor: float = 0.0
+    inner: Schedule = field(default_factory=Constant)
+
+    def __post_init__(self) -> None:
+        self.memory()  # refuses what is out of range
+        if isinstance(self.inner, Plateau):
+            raise ValueError("inner is Plateau; one around the other would cut twice: take one of them")
+
+    def __call__(self, progress: float) -> float:
+        """The factor as long as nothing was cut."""
+        return self.inner(progress)
+
+    def memory(self) -> plateau.Plateau:
+        """What a learner tells each score, multiplies the rate by, and saves."""
+        return plateau.Plateau(
+            self.factor, self.patience, self.threshold, relative=False, cooldown=self.cooldown,
+            floor=self.floor, mode="max",
+        )  # fmt: skip
+
+
 def schedule_table(experiment: Any, rows: int = 10) -> str:
     """The learning rate over the run of ``experiment`` as a table of about ``rows`` rows, before training.
 
-    The highest and the lowest point are among them. Steps are optimizer steps, counted from 0. Raises
-    ``InputError`` where the rate is not set by a schedule of this file.
+    The highest and the lowest point are among them. Steps are optimizer steps, counted from 0. Cuts that
+    depend on scores are not in it; a last line tells when they will be made. Raises ``InputError`` where the
+    rate is not set by a schedule of this file.
     """
     learning, optimizer = experiment.learning, getattr(experiment.learning, "optimizer", None)
     schedule = getattr(learning, "schedule", None)
@@ -241,7 +279,24 @@ def schedule_table(experiment: Any, rows: int = 10) -> str:
     lines = [f"{'step':>{width}}  {'done':>6}  {'factor':>8}  learning rate"]
     for step, factor in curve(lambda step: schedule(step / steps), steps, rows):
         lines.append(f"{step:>{width},}  {step / steps:>6.1%}  {factor:>8.5f}  {rate * factor:.4g}")
+    if isinstance(schedule, Plateau):
+        lines.append(
+            f"and times {schedule.factor:g}, never below {schedule.floor:g} in all, whenever more than"
+            f" {schedule.patience} evaluations in a row, one every {experiment.evaluate_every:,} steps,"
+            " were no better"
+        )
     return "\n".join(lines)
+
+
+def choices() -> dict[str, type]:
+    """Every schedule that a setting can name: ``--set learning.schedule=OneCycle``. The set is closed."""
+    return {
+        kind.__name__: kind
+        for kind in (
+            Constant, WarmupCosine, OneCycle, Triangle, Drops, Exponential, Polynomial, CosineRestarts,
+            InverseSquareRoot, WarmupStableDecay, Warmup, Plateau,
+        )
+    }  # fmt: skip
 
 
 def _fraction(name: str, value: float) -> None:

@@ -1,8 +1,8 @@
 """A trial: one experiment run for its numbers alone, without a folder, checkpoints or an artifact.
 
 Comparisons make many of them. A trial scores the last weights on the validation split, for a comparison is
-there to choose by; the test split is for what was chosen. A loss that is no longer a number ends it: that is
-a result, too.
+there to choose by; the test split is for what was chosen. On its way it evaluates only where the schedule
+waits for scores. A loss that is no longer a number ends it: that is a result, too.
 """
 
 import time
@@ -13,7 +13,8 @@ from fathom.data.split import Data, DataConfig
 from fathom.task import Boundary
 from fathom.training.experiment import Experiment
 from fathom.training.guard import NonFinite
-from fathom.training.loop import Event, train
+from fathom.training.loop import Event, Observer, train
+from fathom.training.observers import evaluations
 
 POINTS = 50  # of a kept learning curve
 
@@ -41,9 +42,12 @@ def trial(experiment: Experiment, seed: int = 0) -> Outcome:
     def note(event: Event) -> None:
         losses.append(float(event.metrics["loss"]))
 
+    watching: list[Observer] = [note]
+    if experiment.watches and (on_the_way := evaluations(replace(experiment, patience=None), data)):
+        watching.append(on_the_way)
     began, diverged = time.perf_counter(), False
     try:
-        train(learner, experiment.source(data), steps=experiment.steps, seed=seed, observers=[note])
+        train(learner, experiment.source(data), steps=experiment.steps, seed=seed, observers=watching)
     except NonFinite:
         diverged = True
     metrics = {

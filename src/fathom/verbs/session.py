@@ -192,17 +192,12 @@ class Sitting:
         learner: "Learner",
         folder: "CheckpointFolder",
     ) -> None:
-        from fathom.training.observers import Evaluate
+        from fathom.training.observers import evaluations
 
         self.session, self.parallel, self.learner, self.folder = session, parallel, learner, folder
         experiment = session.experiment
         self.source = experiment.source(data, parallel)
-        self.evaluate: Evaluate | None = None
-        if experiment.evaluate_every and data.valid is not None:
-            self.evaluate = Evaluate(
-                experiment.task, data.valid, every=experiment.evaluate_every, steps=experiment.steps,
-                patience=experiment.patience, parallel=parallel,
-            )  # fmt: skip
+        self.evaluate = evaluations(experiment, data, parallel)
         self.keepers = {"learner": learner, "source": self.source, "evaluate": self.evaluate}
         self.before, self.began = 0.0, 0.0  # seconds of earlier sittings; when this one began
         self.stopped: str | None = None

@@ -8,9 +8,10 @@ rate by ``factor``, and ignore the next ``cooldown`` evaluations while the cut t
     better, relative    v < best (1 - threshold)   or, for scores,   v > best (1 + threshold)
     better, absolute    v < best - threshold       or, for scores,   v > best + threshold
 
-Unlike its neighbours it is no function of the step: it has a memory, which a checkpoint must hold. The
-engine's schedules have none and offer no plateau; in a loop of one's own, call ``observe`` after each
-evaluation and keep ``state()`` with the weights.
+Unlike its neighbours it is no function of the step: it has a memory, which a checkpoint must hold. In the
+engine ``training.Plateau`` is the setting, and the learner keeps the memory. In a loop of one's own, call
+``observe`` after each evaluation and keep ``state()`` with the weights. A relative threshold is for values
+that are positive: where they are negative, as scores made of losses, it lets worse ones count as better.
 """
 
 import math
