@@ -20,9 +20,21 @@ VERBS = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of tiny LeNet."""
+    """A finished run of tiny LeNet, not exported."""
     folder = tmp_path_factory.mktemp("runs") / "lenet"
-    return train(catalog.system("lenet").load().tiny(), out=folder).folder
+    return train(catalog.system("lenet").load().tiny(), out=folder, export=False).folder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of three pictures."""
+    from PIL import Image
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(3):
+        Image.effect_noise((20, 24), 90).save(folder / f"{i}.png")
+    return folder
 
 
 def test_verbs_are_those_agreed_on() -> None:
@@ -123,21 +135,13 @@ def test_resuming_a_finished_run_makes_what_is_missing(
 
 
 def test_predict_writes_json_lines_and_csv(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from PIL import Image
-
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for i in range(3):
-        Image.effect_noise((20, 24), 90).save(pictures / f"{i}.png")
     assert main(["predict", str(run), str(pictures)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(r["input"]).name for r in rows] == ["0.png", "1.png", "2.png"]
     assert all(abs(sum(r["probabilities"].values()) - 1) < 1e-5 for r in rows)
-    assert (
-        main(["predict", str(run), str(pictures), "--out", str(tmp_path / "a.csv"), "--backend", "onnx"]) == 0
-    )
+    assert main(["predict", str(run), str(pictures), "--out", str(tmp_path / "a.csv")]) == 0
     assert (tmp_path / "a.csv").read_text().splitlines()[0].startswith("input,label,probabilities.-")
     (pictures / "3.png").write_bytes(b"not a picture")
     capsys.readouterr()
@@ -157,13 +161,18 @@ def test_list_runs_and_prune(run: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.slow
-def test_export_again_and_import(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_then_predict_with_it_and_import(
+    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import torch
     from safetensors.torch import load_file
 
-    (run / "model" / "model.onnx").unlink()
+    assert not (run / "model" / "model.onnx").exists()
     assert main(["export", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["equal"] is True
+    table = tmp_path / "a.csv"
+    assert main(["predict", str(run), str(pictures), "--out", str(table), "--backend", "onnx"]) == 0
+    assert table.read_text().splitlines()[0].startswith("input,label,probabilities.-")
     torch.save({"state_dict": {"a": torch.ones(2, 3)}, "epoch": 3}, tmp_path / "x.pth")
     assert main(["import", str(tmp_path / "x.pth"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tensors"] == 1

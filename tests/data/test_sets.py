@@ -58,6 +58,7 @@ def test_cifar10() -> None:
     assert found.labels[0] == "airplane" and found.labels[9] == "truck"
 
 
+@pytest.mark.slow
 def test_ames_housing() -> None:
     found = read(ames_housing)
     assert len(found.columns) == 82 and {len(cells) for cells in found.columns.values()} == {2930}

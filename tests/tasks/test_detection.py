@@ -74,6 +74,7 @@ def test_answers_are_cut_at_the_edges_and_do_not_depend_on_company() -> None:
             assert 0 <= top <= bottom <= height
 
 
+@pytest.mark.slow
 def test_exported_network_takes_any_size(tmp_path: Path) -> None:
     model = small()
     with torch.no_grad():

@@ -251,6 +251,7 @@ def test_wishes_that_cannot_be_granted(wish: Any, reason: str) -> None:
         preprocessing.apply(task.preprocessing(), wish)
 
 
+@pytest.mark.slow
 def test_torch_and_onnx_write_the_same_text(trained: tuple[Any, Any, Any], tmp_path: Path) -> None:
     experiment, _, model = trained
     artifact.write(

@@ -47,6 +47,7 @@ def test_answers_do_not_depend_on_company() -> None:
             assert sum(a.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_exported_network_gives_equal_answers_for_other_graphs(tmp_path: Path) -> None:
     net = model()
     artifact.write(tmp_path, task=TASK, model=net, system="gcn", digest="0" * 64, name="gcn", facts={})

@@ -138,6 +138,7 @@ def test_what_looks_into_the_model_is_not_calibrated(run: Run) -> None:
     assert seen() == before and before[1] == pytest.approx(run.metrics["test/log_loss"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_onnx_keeps_the_models_own_probabilities(run: Run) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     file = run.export()

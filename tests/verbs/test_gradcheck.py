@@ -80,6 +80,7 @@ def test_many_slopes_are_checked_in_a_sum(capsys: pytest.CaptureFixture[str]) ->
     assert "weighted sum" in found["checks"][0]["output"]
 
 
+@pytest.mark.slow
 def test_primitives_bring_their_inputs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "gradient", "swish"]) == 0
     shown = capsys.readouterr().out

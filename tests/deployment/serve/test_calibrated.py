@@ -17,9 +17,11 @@ WARMTH = 1.75
 NAMED = "0123456789ab-t1.75"
 
 
-@pytest.fixture(params=["torch", "onnx"])
-def served(request: pytest.FixtureRequest, folder: Path, twin: Artifact, tmp_path: Path) -> Artifact:
-    """The LeNet of this folder, with a temperature; ``twin`` has made its model.onnx."""
+@pytest.fixture(params=["torch", pytest.param("onnx", marks=pytest.mark.slow)])
+def served(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Artifact:
+    """The LeNet of this folder, with a temperature."""
+    if request.param == "onnx":
+        request.getfixturevalue("twin")  # makes its model.onnx
     place = Path(shutil.copytree(folder, tmp_path / "artifact"))
     found = temperature.Temperature(value=WARMTH, digest=describe(place)["digest"])
     temperature.write(place, found, {})
