@@ -1,12 +1,8 @@
-"""The learning-rate range test: raise the rate from far too small to far too large, and watch the loss.
+"""The learning-rate range test of an experiment: the trial that sees the losses.
 
-Smith (2017, section 3.3) lets the rate grow during a short trial run: where the loss begins to fall the
-rate starts to matter, where it explodes the rate is too large, and a good one lies between. Here the rate
-grows by equal factors, one optimizer step each, and the trial ends early when the smoothed loss is four
-times its lowest value, or no number at all.
-
-The suggestion is that of fastai's "valley": of the smoothed losses, take the longest run of values each
-below the one before (not necessarily neighbours), and go half-way into it.
+What the rates are, how losses are smoothed, when a trial ends and what is read off its curve stands in
+``fundamentals/schedules/rate_range.py``; here an experiment makes one optimizer step with each rate. A loss
+that is no number ends the trial as well.
 
 The trial trains a model that it builds, or copies, for itself. Nothing of it is left: weights, optimizer
 and the state of every generator are afterwards what they were, bit for bit.
@@ -16,8 +12,7 @@ import contextlib
 import copy
 import math
 import random
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,7 +20,13 @@ import numpy as np
 import torch
 
 from fathom.errors import InputError
-from fathom.fundamentals.schedules.warmup import exponential_warmup
+from fathom.fundamentals.schedules.rate_range import (
+    SKIPPED_LAST,
+    Smoothing,
+    exploded,
+    suggested_rate,
+    trial_rate,
+)
 from fathom.training import experiment as experiments
 from fathom.training.experiment import Experiment
 from fathom.training.guard import NonFinite
@@ -33,10 +34,6 @@ from fathom.training.learner import GradientDescent, GradientLearner
 from fathom.training.loop import Event, train
 from fathom.training.optim import Live
 from fathom.training.parallel import Parallel
-
-BETA = 0.98  # of the running mean of the loss
-DIVERGED = 4.0  # times the lowest smoothed loss
-SKIPPED_FIRST, SKIPPED_LAST = 0.1, 5  # share and number of steps that the suggestion does not look at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +44,7 @@ class Ramp:
     end: float
 
     def __call__(self, progress: float) -> float:
-        return self.end * exponential_warmup(progress, 1, self.start / self.end)
+        return trial_rate(progress, 1, self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -63,9 +60,7 @@ class RangeTest:
     @property
     def suggestion(self) -> float | None:
         """The learning rate to try; None where the loss never fell, or exploded too soon."""
-        first, last = int(self.planned * SKIPPED_FIRST), len(self.smooth) - SKIPPED_LAST
-        place = valley(self.smooth[first:last]) if last > first else None
-        return None if place is None else self.rates[first + place]
+        return suggested_rate(self.rates, self.smooth, self.planned)
 
     def table(self, rows: int = 12) -> str:
         """About ``rows`` rows of learning rate, loss and smoothed loss, evenly spaced."""
@@ -164,7 +159,7 @@ class Watch:
     rates: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     smooth: list[float] = field(default_factory=list)
-    mean: float = 0.0
+    smoothing: Smoothing = field(default_factory=Smoothing)
     ended: str = "the loss was no number any more"
 
     def __call__(self, event: Event) -> None:
@@ -172,30 +167,11 @@ class Watch:
         if not math.isfinite(loss):  # the scaler of float16 lets it pass
             event.stop = self.ended
             return
-        self.mean = BETA * self.mean + (1 - BETA) * loss
         self.rates.append(float(event.metrics["learning_rate"]))
         self.losses.append(loss)
-        self.smooth.append(self.mean / (1 - BETA ** len(self.losses)))  # as if it had not begun at zero
-        lowest = min(self.smooth)
-        if self.smooth[-1] > lowest + (DIVERGED - 1) * abs(lowest):  # a loss may be negative
+        self.smooth.append(self.smoothing(loss))
+        if exploded(self.smooth):
             event.stop = f"the loss exploded at a learning rate of {self.rates[-1]:.2g}"
-
-
-def valley(losses: Sequence[float]) -> int | None:
-    """The index half-way into the longest descent of ``losses``; None where nothing falls.
-
-    Patience sorting: ``lasts[n]`` is the highest last value of all descents of n + 1 values so far.
-    """
-    lasts: list[float] = []
-    longest, end = 1, 0
-    for place, loss in enumerate(losses):
-        before = bisect_left(lasts, -loss)
-        lasts[before : before + 1] = [-loss]
-        if before + 1 > longest:
-            longest, end = before + 1, place
-    if longest < 2:
-        return None
-    return max(0, end - longest + int(longest / 3) + int(longest / 6))
 
 
 @contextlib.contextmanager
