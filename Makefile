@@ -7,6 +7,8 @@ BIN := .venv/bin
 FATHOM := $(BIN)/fathom
 NO_PYTHON = Fathom needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.12 demo
 export PYTHONUTF8 := 1
+# Compiled modules are kept, also where the shell forbids it: else each process compiles thousands of files anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test check gpu lint clean
 
@@ -17,7 +19,7 @@ test: .venv/dev
 	@$(BIN)/python tools/run_tests.py
 
 check: .venv/dev lint
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow and not browser and not gpu"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser and not gpu"
 
 lint: .venv/dev
 	@$(BIN)/ruff check .
@@ -36,3 +38,4 @@ gpu: .venv/dev
 
 clean:
 	rm -rf .venv build dist src/*.egg-info .ruff_cache .hypothesis
+	find src tests tools benchmarks examples -name __pycache__ -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ def main() -> int:
         ("accelerator", ["-m", "gpu", "-rs"]),
         ("browser", ["-m", "browser", "-rs"]),
         ("slow tests", ["-n", cores, "-m", "slow and not browser and not gpu"]),
-        ("fast tests", ["-n", cores, "-m", "not slow and not browser and not gpu"]),
+        ("fast tests", ["-n", cores, "--dist", "loadfile", "-m", "not slow and not browser and not gpu"]),
     )
     total: Counter[str] = Counter()
     failed = []
