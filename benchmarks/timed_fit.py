@@ -1,6 +1,6 @@
 """``fathom fit DATA --time LENGTH``: does the whole command, start to last line, stay within its time?
 
-Three kinds of data: a folder of pictures (2,000 digits of the embedded MNIST as PNG files), a table and a CSV
+Three kinds of data: a folder of pictures (6,000 digits of the embedded MNIST as PNG files), a table and a CSV
 of texts drawn here with a rule in them. Each command is a process of its own, timed from outside; what a bare
 ``import torch`` takes in another process is taken off, as the promise excepts it.
 """
@@ -24,7 +24,7 @@ def pictures(folder: Path) -> list[str]:
     from fathom.data.sets import mnist
 
     images = mnist.read()
-    for i in range(2000):
+    for i in range(6000):
         place = folder / "pictures" / str(images.train_labels[i])
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(images.train_images[i]).save(place / f"{i}.png")
@@ -36,7 +36,7 @@ def table(folder: Path) -> list[str]:
     with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["a", "b", "c", "price"])
-        for _ in range(3000):
+        for _ in range(20_000):
             a, b, c = dice.random(), dice.random(), dice.choice(("x", "y", "z"))
             rows.writerow([a, b, c, 3 * a - b * a + (c == "x") + dice.gauss(0, 0.1)])
     return [str(folder / "table.csv"), "--target", "price"]
@@ -49,7 +49,7 @@ def texts(folder: Path) -> list[str]:
     with (folder / "texts.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["text", "label"])
-        for _ in range(3000):
+        for _ in range(20_000):
             label = dice.choice(("good", "bad"))
             said = dice.choices(plain, k=12) + dice.choices(words[label], k=2)
             rows.writerow([" ".join(dice.sample(said, len(said))), label])
