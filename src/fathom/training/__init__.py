@@ -21,7 +21,14 @@ if TYPE_CHECKING:
         RAdam,
         RMSprop,
     )
-    from fathom.training.objectives import CrossEntropy, Focal, MeanSquaredError, NextToken, Reconstruction
+    from fathom.training.objectives import (
+        CrossEntropy,
+        Custom,
+        Focal,
+        MeanSquaredError,
+        NextToken,
+        Reconstruction,
+    )
     from fathom.training.optim import SGD, Adam, AdamW
     from fathom.training.parallel import Parallel
     from fathom.training.precision import Precision
@@ -54,6 +61,7 @@ __all__ = [
     "Constant",
     "CosineRestarts",
     "CrossEntropy",
+    "Custom",
     "Drops",
     "Event",
     "Expect",
@@ -101,6 +109,7 @@ _HOMES = {
     "Constant": "fathom.training.schedules",
     "CosineRestarts": "fathom.training.schedules",
     "CrossEntropy": "fathom.training.objectives",
+    "Custom": "fathom.training.objectives",
     "Drops": "fathom.training.schedules",
     "Event": "fathom.training.loop",
     "Expect": "fathom.training.experiment",

@@ -16,6 +16,7 @@ from fathom.errors import InputError
 from fathom.fundamentals.regularization.class_balance import class_counts
 from fathom.task import Task
 from fathom.training.loop import BatchSource, Learner
+from fathom.training.objectives import Examining
 from fathom.training.parallel import Parallel
 from fathom.training.randomness import key
 from fathom.training.schedules import Plateau
@@ -168,6 +169,17 @@ class Experiment:
             world=parallel.world,
             workers=self.workers,
         )
+
+    def examine(self, learner: Learner, data: Data, parallel: Parallel | None = None) -> None:
+        """Show an objective that wants to see it the first batch, the same in every process.
+
+        Raises ``InputError`` for what it finds.
+        """
+        objective = getattr(self.learning, "objective", None)
+        if isinstance(objective, Examining):
+            alone = Parallel(device=(parallel or Parallel()).device)
+            first = replace(self, workers=0).source(data, alone).stream(learner, 0)
+            objective.examine(learner.model, next(first))
 
     def canary(self) -> "Experiment":
         """The same experiment, 20 steps long on little data: do today's losses equal the recorded ones?"""

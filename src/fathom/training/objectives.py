@@ -8,9 +8,11 @@ with it, the engine weighs micro-batches so that accumulated gradients equal tho
 even where sequences differ in length.
 
 An objective with the settings ``balance`` and ``counts`` is told, by the experiment, how many training rows
-each class has.
+each class has. One with a method ``examine`` sees the first batch before anything is trained.
 """
 
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -18,11 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fathom.errors import InputError
+from fathom.fundamentals.losses.custom_loss import check_loss
 from fathom.fundamentals.losses.focal import softmax_focal_loss
 from fathom.fundamentals.regularization.class_balance import balanced_cross_entropy, class_weights
 from fathom.training.loop import Metrics
 
 IGNORE = -100  # a target that is not scored: padding, a pixel without a label
+EXAMINED = 4  # rows of the first batch on which the gradient of a person's own loss is checked
 
 
 @runtime_checkable
@@ -35,6 +40,15 @@ class Objective(Protocol):
 
     def count(self, batch: Any) -> Tensor | int:
         """The number of targets the mean is taken over."""
+        ...
+
+
+@runtime_checkable
+class Examining(Protocol):
+    """An objective that looks at a model and its first batch before step 0."""
+
+    def examine(self, model: nn.Module, batch: Any) -> None:
+        """Raise ``InputError`` where training would go wrong; leave the model as it is."""
         ...
 
 
@@ -144,6 +158,67 @@ class Reconstruction:
 
     def count(self, batch: Any) -> int:
         return batch[0].numel()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Custom:
+    """A loss of your own: ``loss(output, target)`` is one number, the mean over the rows of a batch.
+
+    ``output`` is what the model gives, ``target`` the last column of the batch. Before step 0 the gradient is
+    compared with finite differences, in float64, on the first rows; ``check=False`` leaves that out, for a
+    gradient that is meant to be another. ``loss`` is a live function, or a module without parameters: no
+    setting and no file can name one, for a name in a file is never imported.
+    """
+
+    loss: Callable[..., Tensor]
+    check: bool = True
+
+    def __post_init__(self) -> None:
+        if not callable(self.loss):
+            raise ValueError(
+                f"loss is {self.loss!r}; it must be a function (output, target) -> loss: import and give it"
+            )
+        if isinstance(self.loss, nn.Module) and any(p.requires_grad for p in self.loss.parameters()):
+            raise ValueError(
+                f"loss is {self.name}, whose parameters nothing would train; make them a part of the model"
+            )
+
+    @property
+    def name(self) -> str:
+        return getattr(self.loss, "__name__", type(self.loss).__name__)
+
+    def __call__(self, model: nn.Module, batch: Any) -> tuple[Tensor, Metrics]:
+        *inputs, target = batch
+        return self.loss(model(*inputs), target), {}
+
+    def count(self, batch: Any) -> int:
+        return len(batch[-1])
+
+    def examine(self, model: nn.Module, batch: Any) -> None:
+        """Check the gradient with respect to the model's output; ``InputError`` names what differs."""
+        if not self.check:
+            return
+        *inputs, target = batch
+        training = model.training
+        with torch.no_grad():
+            output = model.eval()(*inputs)
+        model.train(training)
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            what = f"{output.dtype} tensor" if isinstance(output, Tensor) else type(output).__name__
+            raise InputError(
+                f"the model gives a {what}; the gradient of {self.name} can be checked where it gives one"
+                " floating tensor: Custom(loss=..., check=False) goes without"
+            )
+        if isinstance(target, Tensor) and target.shape[:1] == output.shape[:1]:
+            output, target = output[:EXAMINED], target[:EXAMINED]
+        loss = copy.deepcopy(self.loss).double() if isinstance(self.loss, nn.Module) else self.loss
+        try:
+            check_loss(loss, output, target)
+        except (ValueError, TypeError, RuntimeError, IndexError) as error:
+            raise InputError(
+                f"the loss {self.name}, checked on {len(output)} rows before step 0: {error}. Correct it or,"
+                " where that is meant, leave the check out: Custom(loss=..., check=False)"
+            ) from error
 
 
 def _accuracy(logits: Tensor, label: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ def trial(experiment: Experiment, seed: int = 0) -> Outcome:
     data = loaded(experiment.data)
     experiment = replace(experiment, seed=seed).counted(data)
     learner = experiment.learner()
+    experiment.examine(learner, data)
     losses: list[float] = []
 
     def note(event: Event) -> None:

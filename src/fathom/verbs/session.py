@@ -111,6 +111,7 @@ def fulfil(session: Session, parallel: "Parallel") -> None:
     experiment = session.experiment
     learner = experiment.learner(parallel)
     fits(experiment.task, learner.model)
+    experiment.examine(learner, data, parallel)
     best = experiment.keep_best if experiment.evaluate_every else 0
     identity = identify(session.name, learner)
     with contextlib.ExitStack() as stack:
