@@ -87,17 +87,25 @@ def whole_run(name: str) -> tuple[Any, float]:
 def test_every_parameter_moves(name: str) -> None:
     if exempt(name, "parameters_move"):
         return
-    learner, _ = whole_run(name)
-    before, moved = weights(tiny(name).learner()), weights(learner)
-    still = [
-        f"{m}.{n}"
-        for m, net in learner.modules.items()
-        for n, p in net.named_parameters()
-        if p.requires_grad and torch.equal(moved[f"{m}.{n}"], before[f"{m}.{n}"])
-    ]
-    assert not still
+    experiment = tiny(name)
+    before = weights(experiment.learner())
+
+    def still(learner: Any) -> list[str]:
+        return [
+            f"{m}.{n}"
+            for m, net in learner.modules.items()
+            for n, p in net.named_parameters()
+            if p.requires_grad and torch.equal(p, before[f"{m}.{n}"])
+        ]
+
+    def all_moved(event: Event) -> None:
+        if not still(event.learner):
+            event.stop = "every parameter has moved"
+
+    assert not still(run(experiment, experiment.steps, observers=[all_moved]))
 
 
+@pytest.mark.slow
 @EVERY
 def test_tiny_takes_under_two_seconds(name: str) -> None:
     assert whole_run(name)[1] < 2.0
