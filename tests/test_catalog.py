@@ -52,8 +52,8 @@ def test_every_row_has_its_five_promises(capsys: pytest.CaptureFixture[str]) -> 
 def fake_record(**changes: Any) -> dict[str, Any]:
     return {
         "recipe": "lenet", "system": "lenet", "code": evidence.code_hash("lenet"), "met": True,
-        "parity": {"passed": 3}, "export": {"equal": True}, "expect": [],
-        "summary": {"test/accuracy": {"mean": 0.5}},
+        "parity": {"passed": 3}, "export": {"equal": True},
+        "expect": [{"metric": "test/accuracy", "met": True}], "summary": {"test/accuracy": {"mean": 0.5}},
     } | changes  # fmt: skip
 
 
@@ -69,6 +69,110 @@ def test_a_record_is_fresh_while_code_is_the_same(tmp_path: Path, monkeypatch: p
     verify.store("lenet.json", stale)
     (row,) = evidence.table(["CL04"])
     assert row["trained"] == {"ok": True, "fresh": False, "record": "evidence/lenet.json"}
+
+
+def sparse_record(**changes: Any) -> dict[str, Any]:
+    return fake_record(recipe="lenet_sparse", code=evidence.code_hash("lenet_sparse")) | changes
+
+
+def test_a_row_needs_every_promise_of_its_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the first that was kept, in whatever order they lie there."""
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+
+    def row(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+        verify.store("lenet.json", first)
+        verify.store("lenet_sparse.json", second)
+        (found,) = evidence.table(["CL04"])
+        return found
+
+    assert row(fake_record(), sparse_record())["trained"]["ok"]
+    unmet = {"ok": False, "fresh": True, "record": "evidence/lenet_sparse.json"}
+    assert row(fake_record(), sparse_record(met=False))["trained"] == unmet
+    unmet["record"] = "evidence/lenet.json"
+    assert row(fake_record(met=False), sparse_record())["trained"] == unmet
+    stale = row(fake_record(), sparse_record(code="0" * 64))["trained"]
+    assert stale == {"ok": True, "fresh": False, "record": "evidence/lenet.json"}
+    ships = row(fake_record(), sparse_record(export={"equal": False}))["ships"]
+    assert ships == {"ok": False, "fresh": True, "record": "evidence/lenet_sparse.json"}
+
+
+def test_what_promises_nothing_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe without ``expect`` is met by anything: it neither makes a row nor breaks it."""
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    verify.store("lenet_sparse.json", sparse_record(expect=[]))
+    (row,) = evidence.table(["CL04"])
+    assert row["trained"] == {"ok": False, "fresh": False, "record": None}
+    assert row["parity"]["ok"] and row["ships"]["ok"]  # of these it does tell
+    verify.store("lenet.json", fake_record())
+    (row,) = evidence.table(["CL04"])
+    assert row["trained"] == {"ok": True, "fresh": True, "record": "evidence/lenet.json"}
+
+
+def claim_record(name: str, **changes: Any) -> dict[str, Any]:
+    return {"claim": name, "met": True, "code": evidence.claim_hash(name)} | changes
+
+
+def test_a_claim_can_be_read_and_shows_what_it_is_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that only claims are about is readable through them; all of them must have held."""
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    name = "width_lowers_error"
+    file = f"evidence/claims/{name}.json"
+    assert not any("NF05" in entry.card.rows for entry in catalog.entries().values())
+    (row,) = evidence.table(["NF05"])
+    assert row["readable"]["ok"] and row["trained"] == {"ok": False, "fresh": False, "record": None}
+    verify.store(f"claims/{name}.json", claim_record(name))
+    (row,) = evidence.table(["NF05"])
+    assert row["trained"] == {"ok": True, "fresh": True, "record": file} and row["ships"] is None
+    verify.store(f"claims/{name}.json", claim_record(name, met=False, code="0" * 64))
+    (row,) = evidence.table(["NF05"])
+    assert row["trained"] == {"ok": False, "fresh": False, "record": file}
+
+
+def test_a_held_claim_does_not_hide_a_recipe_that_fell_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    name = "topologies_at_one_budget"
+    reader = {"recipe": "row_reader", "system": "row_reader", "code": evidence.code_hash("row_reader")}
+    verify.store(f"claims/{name}.json", claim_record(name))
+    (row,) = evidence.table(["NF13"])
+    assert row["trained"]["ok"] and row["ships"] is None
+    verify.store("row_reader.json", fake_record(**reader))
+    (row,) = evidence.table(["NF13"])
+    assert row["trained"]["ok"] and row["ships"]["ok"]
+    verify.store("row_reader.json", fake_record(**reader, met=False))
+    (row,) = evidence.table(["NF13"])
+    assert row["trained"] == {"ok": False, "fresh": True, "record": "evidence/row_reader.json"}
+
+
+def test_what_must_run_is_unproven_until_a_record_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that ask for no training, "Runs: ...", are not left out: warm-ups in a browser need one."""
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    runs = [row for row in catalog.inventory().values() if row.works.startswith("Runs:")]
+    assert {"MA14", "NF14", "LO06"} <= {row.id for row in runs}
+    shown = {row["id"]: row for row in evidence.table([row.id for row in runs])}
+    assert not any(row["trained"] is None or row["trained"]["ok"] for row in shown.values())
+    assert shown["MA14"]["readable"]["ok"] and shown["NF14"]["readable"]["ok"]
+    name = "own_module_goes_the_whole_way"
+    verify.store(f"claims/{name}.json", claim_record(name))
+    (row,) = evidence.table(["NF14"])
+    assert row["trained"] == {"ok": True, "fresh": True, "record": f"evidence/claims/{name}.json"}
+
+
+def test_every_row_of_the_first_chapters_can_be_read() -> None:
+    for row in evidence.table(["MA", "NF", "AC", "LO", "IN", "OP", "SC", "RN"]):
+        assert row["readable"]["ok"], row["id"]
+
+
+def test_a_row_that_refers_to_another_names_it_and_says_what_kind_of_proof() -> None:
+    """The marks are read row by row: "same" alone would ask for nothing."""
+    for row in catalog.inventory().values():
+        assert not row.works.startswith(("same ", "same;", "as above")) or row.chapter.startswith("Learning")
+        assert row.works != "same"
 
 
 def test_code_hash_sees_code_and_not_docstrings(tmp_path: Path) -> None:

@@ -165,13 +165,18 @@ def table(wanted: list[str] | None = None) -> list[dict[str, Any]]:
 def parts(
     row: catalog.Row, entries: list[catalog.Entry], kept: dict[str, Any], said: dict[str, Any]
 ) -> dict[str, Any]:
-    """The five promises of one row: null where it does not apply, else ok, fresh and the record."""
+    """The five promises of one row: null where it does not apply, else ok, fresh and the record.
+
+    Readable is a row about which there is a system, a primitive or a claim. What it asks to be trained
+    ("T:"), or to run from end to end ("Runs:"), was seen where a record says so.
+    """
     made = {e.name for e in entries}
     own = [r for r in kept.values() if r["system"] in made]
     about = [said.get(n) for n, c in catalog.claims().items() if row.id in c.claim.rows]
-    found: dict[str, Any] = {"readable": {"ok": bool(entries), "fresh": bool(entries), "record": None}}
+    readable = bool(entries or about)
+    found: dict[str, Any] = {"readable": {"ok": readable, "fresh": readable, "record": None}}
     found["parity"] = equal_to(entries, own) if has(row, "P:") else None
-    found["trained"] = shown(about, own) if has(row, "T:") else None
+    found["trained"] = shown(about, own) if has(row, "T:") or has(row, "Runs:") else None
     if has(row, "T:") and not own and not about and "T2" in row.works and "T1" not in row.works:
         found["trained"] = {"ok": None, "amber": "needs a GPU", "record": None}
     ships = judge(own, lambda r: bool(r["export"] and r["export"]["equal"]))
@@ -181,17 +186,10 @@ def parts(
 
 
 def shown(about: list[dict[str, Any] | None], own: list[dict[str, Any]]) -> dict[str, Any]:
-    """Whether what a row asks to be trained was seen: by every claim about it, else by a recipe."""
-    if not about:
-        return judge(own, lambda r: r["met"])
+    """Whether what a row asks for was seen: by every claim about it, and every recipe that promises."""
     known = [record for record in about if record is not None]
-    held = len(known) == len(about) and all(record["met"] for record in known)
-    record = next((r for r in known if not r["met"]), known[0] if known else None)
-    return {
-        "ok": held,
-        "fresh": bool(known) and all(map(fresh, known)),
-        "record": f"evidence/{CLAIMS}/{record['claim']}.json" if record else None,
-    }
+    found = judge([*known, *(r for r in own if r["expect"])], lambda r: r["met"])
+    return found | {"ok": found["ok"] and len(known) == len(about)}
 
 
 def equal_to(entries: list[catalog.Entry], own: list[dict[str, Any]]) -> dict[str, Any]:
@@ -209,9 +207,17 @@ def has(row: catalog.Row, mark: str) -> bool:
     return mark in row.works
 
 
-def judge(own: list[dict[str, Any]], test: Any) -> dict[str, Any]:
-    for record in own:
-        if test(record):
-            return {"ok": True, "fresh": fresh(record), "record": f"evidence/{record['recipe']}.json"}
-    record = f"evidence/{own[0]['recipe']}.json" if own else None
-    return {"ok": False, "fresh": bool(own) and fresh(own[0]), "record": record}
+def judge(kept: list[dict[str, Any]], test: Any) -> dict[str, Any]:
+    """Whether every one of these records passes ``test``; the record is the first that does not."""
+    failed = [record for record in kept if not test(record)]
+    first = next(iter(failed or kept), None)
+    return {
+        "ok": bool(kept) and not failed,
+        "fresh": bool(kept) and all(map(fresh, kept)),
+        "record": f"evidence/{file_of(first)}" if first else None,
+    }
+
+
+def file_of(record: dict[str, Any]) -> str:
+    """Where a record lies in the ledger."""
+    return f"{CLAIMS}/{record['claim']}.json" if "claim" in record else f"{record['recipe']}.json"
