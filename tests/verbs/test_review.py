@@ -22,7 +22,16 @@ from fathom.errors import InputError
 from fathom.settings import flatten, override
 from fathom.tasks.tabular_regression import TabularRegression
 from fathom.tasks.vector_classification import VectorClassification
-from fathom.training import SGD, CrossEntropy, Experiment, GradientDescent, Live, Parallel, WarmupCosine
+from fathom.training import (
+    SGD,
+    CrossEntropy,
+    Experiment,
+    GradientDescent,
+    Live,
+    Parallel,
+    WarmupCosine,
+    importing,
+)
 from fathom.training.budget import LAST, Budget
 from fathom.training.checkpoint import CheckpointError, CheckpointFolder
 from fathom.training.guard import locate
@@ -30,8 +39,8 @@ from fathom.training.loop import Event
 from fathom.training.observers import Evaluate, Interrupt
 from fathom.training.optim import Live as LiveOptimizer
 from fathom.training.run import Run
-from fathom.verbs import importing
 from fathom.verbs.fit import suit
+from fathom.verbs.importing import import_file
 from fathom.verbs.report import repeat
 from fathom.verbs.train import resume, train
 
@@ -340,7 +349,7 @@ def test_the_importing_child_opens_no_socket(tmp_path: Path, monkeypatch: pytest
         knock = f"import socket; socket.create_connection({door.getsockname()!r})\nstate ="
         monkeypatch.setattr(importing, "CHILD", importing.CHILD.replace("state =", knock, 1))
         with pytest.raises(InputError, match="PermissionError"):
-            importing.import_file(tmp_path / "x.pt")
+            import_file(tmp_path / "x.pt")
 
 
 def test_the_command_that_makes_a_fit_again_is_whole() -> None:

@@ -1,109 +1,148 @@
-"""Import: a torch file becomes safetensors, in a process that may do nothing else.
+"""Import: a weights file of another library becomes safetensors, under the names of the system that it is.
 
-``torch.load(weights_only=True)`` builds tensors and containers only, but its unpickler has had faults.
-So it runs in a child without a home, which may open no socket and start no process, with limits on time
-and files (and memory, on Linux). The parent takes nothing from it but a safetensors file, which it checks.
+The file is read by the confined process of `fathom.training.importing`, or is safetensors already; what it
+is, `fathom.verbs.recognising` tells. A file that is a published size is written under Fathom's names, with
+what was learned in its metadata; one that nearly is, is refused with all that differs; one that is something
+else is converted as it stands.
 """
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fathom.errors import InputError
+from torch import Tensor
 
-LARGEST = 20 * 2**30
-MEMORY = 4 * LARGEST
-SECONDS = 600
-CHILD = """
-import json, sys, torch
-from safetensors.torch import save_file
+from fathom.data.places import hash_of
+from fathom.errors import InputError, unknown
+from fathom.training.importing import read_tensors
+from fathom.training.weights import read_safetensors, unwrapped
 
-def refuse(event, given):
-    if event.split(".")[0] in ("socket", "subprocess") or event in BANNED:
-        raise PermissionError(event)
-
-BANNED = ("os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile")
-sys.addaudithook(refuse)
-state = torch.load(sys.argv[1], map_location="cpu", weights_only=True, mmap=False)
-for name in ("state_dict", "model", "model_state_dict"):
-    if isinstance(state, dict) and isinstance(state.get(name), dict):
-        state = state[name]
-        break
-kept = {str(k): v.detach().contiguous().clone() for k, v in state.items() if isinstance(v, torch.Tensor)}
-left = [str(k) for k in state if str(k) not in kept]
-save_file(kept, sys.argv[2])
-print(json.dumps({"tensors": len(kept), "left": left, "numbers": sum(v.numel() for v in kept.values())}))
-"""
+if TYPE_CHECKING:
+    from fathom.verbs.recognising import Match
 
 
-def import_file(file: str | Path, out: str | Path | None = None) -> dict[str, Any]:
-    """Convert a state dict saved by torch; returns ``{"out", "tensors", "numbers", "left"}``.
+def import_file(
+    file: str | Path,
+    out: str | Path | None = None,
+    *,
+    name: str | None = None,
+    classes: int | None = None,
+    check: bool = False,
+) -> dict[str, Any]:
+    """Write the tensors of ``file``, which torch or safetensors saved, to ``out`` (default: beside it).
 
-    Raises ``InputError`` for what holds anything but tensors and containers of them.
+    ``name`` is the published size that it must be ("resnet50"); without it the size is recognised.
+    ``classes`` is how many it must have. With ``check`` the library's own model gets the file too and every
+    layer is compared. Returns ``out``, counts of ``tensors`` and ``numbers``, the names ``left`` and
+    ``beside`` as in `read_tensors`, and where a size is known ``size``, ``system``, ``upstream``,
+    ``classes``, ``channels``, ``rules`` (with the tensors that each named), ``weights`` (their published
+    name, or None) and ``check``. Raises ``InputError`` with what does not fit, and writes nothing then.
     """
     source = Path(file)
-    if not source.is_file():
-        raise InputError(f"{source} is no file; give one that torch.save wrote")
-    if source.stat().st_size > LARGEST:
-        raise InputError(f"{source} has {source.stat().st_size:,} bytes; at most {LARGEST:,} are read")
     target = Path(out) if out else source.with_suffix(".safetensors")
     if target.exists():
         raise InputError(f"{target} exists already; choose another --out")
+    if not target.parent.is_dir():
+        raise InputError(f"{target.parent} is no folder; make it, or choose another --out")
+    state, told = read(source)
+    match = chosen(source, state, name)
+    if match is None:
+        if classes is not None or check:
+            raise InputError(f"{source} is no published size that is known; say which it is with --as")
+        write(target, state, {"source": source.name, "sha256": hash_of(source)})
+        return {"out": str(target), **told, "size": None}
+    if classes not in (None, match.classes):
+        raise InputError(f"{source} has {match.classes} classes, not {classes}")
+    facts = described(source, match)
+    if check:
+        from fathom.verbs.upstream_models import check_against_upstream
+
+        facts["check"] = check_against_upstream(rewritten_state(state, match), state, match)
+    given = rewritten_state(state, match)
+    metadata = {k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items() if v is not None}
+    write(target, {here: given[there] for there, here in match.names.items()}, metadata)
+    return {"out": str(target), **told, **facts}
+
+
+def read(source: Path) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
+    """The state dict of a file, and what the confined reader told of it."""
+    if not source.is_file():
+        raise InputError(f"{source} is no file; give one that torch.save or safetensors wrote")
+    if source.suffix.lower() == ".safetensors":
+        state = read_safetensors(source).state
+        numbers = sum(t.numel() for t in state.values())
+        return unwrapped(state), {"tensors": len(state), "left": [], "beside": [], "numbers": numbers}
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / "state.safetensors"
-        done = read_in_child(source, draft)
-        if done.returncode != 0 or not draft.is_file():
-            last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the reader was stopped"
-            raise InputError(f"{source} is not a plain state dict of tensors and was not read: {last[:300]}")
-        facts = checked(draft, json.loads(done.stdout.strip().splitlines()[-1]))
-        if not facts["tensors"]:
-            raise InputError(
-                f"{source} holds no tensors; it has: {', '.join(facts['left'][:10]) or 'nothing'}"
-            )
-        shutil.copyfile(draft, target)
-    return {"out": str(target), **facts}
+        told = read_tensors(source, draft)
+        return unwrapped(read_safetensors(draft).state), told
 
 
-def read_in_child(source: Path, draft: Path) -> "subprocess.CompletedProcess[str]":
-    """Let a confined process write the tensors of ``source`` to ``draft``."""
-    environment = {"PATH": "", "HOME": str(draft.parent), "OMP_NUM_THREADS": "1"}
-    if "SYSTEMROOT" in os.environ:  # without it no Python starts on Windows
-        environment["SYSTEMROOT"] = os.environ["SYSTEMROOT"]
+def chosen(source: Path, state: Mapping[str, Tensor], name: str | None) -> "Match | None":
+    """The published size of ``state``; ``InputError`` where it is nearly one, or not the one asked for."""
+    from fathom.verbs.recognising import lay, recognise, sizes
+
+    if name is None:
+        match = recognise(state)
+        if match is None or match.fits:
+            return match
+        raise InputError(
+            f"{source} is nearly a {match.size} by {named(match)}, but not quite: {match}."
+            " Nothing was written"
+        )
+    if name not in sizes():
+        raise unknown("published size", name, sizes())
+    match = lay(state, name)
+    if match.fits:
+        return match
+    other = recognise(state)
+    looks = f" It looks like a {other.size} by {named(other)}." if other and other.size != name else ""
+    raise InputError(f"{source} is no {name}: {match} (by {named(match)}).{looks} Nothing was written")
+
+
+def named(match: "Match") -> str:
+    return f"the names of {match.upstream}"
+
+
+def rewritten_state(state: Mapping[str, Tensor], match: "Match") -> Mapping[str, Tensor]:
+    from fathom.verbs.recognising import rewritten
+
+    return rewritten(state, match.size)
+
+
+def described(source: Path, match: "Match") -> dict[str, Any]:
+    """What is known of a file that fits: also which published file it is, by its hash."""
+    digest = hash_of(source)
+    tables = getattr(match.entry.load(), "WEIGHTS", {}).get(match.size, {})
+    known = next((n for n, facts in tables.items() if digest.startswith(facts["sha256"])), None)
+    return {
+        "size": match.size,
+        "system": match.entry.name,
+        "upstream": match.upstream,
+        "classes": match.classes,
+        "channels": match.channels,
+        "rules": match.rules,
+        "weights": known,
+        "preprocessing": tables[known]["preprocessing"] if known else None,
+        "source": source.name,
+        "sha256": digest,
+    }
+
+
+def write(target: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """A safetensors file that is there whole or not at all."""
+    from safetensors.torch import save
+
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        return subprocess.run(
-            [sys.executable, "-I", "-c", CHILD, str(source.resolve()), str(draft)],
-            cwd=draft.parent, timeout=SECONDS, env=environment, capture_output=True, text=True,
-            preexec_fn=confine if os.name == "posix" else None, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise InputError(f"{source} was not read: it took longer than {SECONDS} s") from None
-
-
-def checked(draft: Path, told: dict[str, Any]) -> dict[str, Any]:
-    """What the child told, where the file says the same."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(draft, "np") as file:
-            names = list(file.keys())
-    except SafetensorError as error:
-        raise InputError(f"the reader made no whole file: {error}") from error
-    if len(names) != told["tensors"]:
-        raise InputError(f"the reader told of {told['tensors']} tensors and wrote {len(names)}")
-    return told
-
-
-def confine() -> None:
-    """Limits of the child: processor time, size of files, address space (zeros pack well)."""
-    import resource
-
-    if sys.platform == "linux":  # elsewhere the system does not keep it
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, LARGEST))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with part.open("wb") as handle:
+            handle.write(save(dict(state), {"format": "pt", **metadata}))
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{target} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,278 @@
+"""`fathom import`: files of torchvision and timm are recognised, mapped, and written whole, or refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fathom.architectures.convolutional import resnet
+from fathom.cli.command import main
+from fathom.errors import InputError
+from fathom.training import importing
+from fathom.training.weights import upstream_state
+from fathom.verbs import importing as verb
+from fathom.verbs import upstream_models
+from fathom.verbs.importing import import_file
+from fathom.verbs.recognising import recognise, sizes
+
+SLOW_WIDE = pytest.param("wide_resnet101_2", marks=pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def unconfined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read in this process, where a test is not about reading; a child would import torch first."""
+
+    def read(source: Path, draft: Path) -> dict[str, Any]:
+        state = torch.load(source, weights_only=True)
+        save_file(state, draft)
+        numbers = sum(t.numel() for t in state.values())
+        return {"tensors": len(state), "numbers": numbers, "left": [], "beside": []}
+
+    monkeypatch.setattr(verb, "read_tensors", read)
+
+
+def theirs(classes: int = 1000, channels: int = 3) -> dict[str, Tensor]:
+    """A ResNet-18 under torchvision's names."""
+    return upstream_state(
+        resnet.resnet18(classes=classes, channels=channels), resnet.UPSTREAMS["torchvision"]
+    )
+
+
+def refused(tmp_path: Path, state: dict[str, Tensor], match: str, **options: Any) -> None:
+    """The file is refused, and nothing is written beside it."""
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(InputError, match=match):
+        import_file(tmp_path / "x.pth", **options)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.pth"]
+
+
+def test_a_file_of_torchvision_is_recognised_and_written_under_our_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = theirs(classes=7)
+    torch.save(state, tmp_path / "flowers.pth")
+    assert main(["import", str(tmp_path / "flowers.pth")]) == 0
+    shown = capsys.readouterr().out
+    assert "resnet18 (resnet) by the names of torchvision: 7 classes, 3 channels" in shown
+    assert "  layer{i}.{j}.bn{k} -> body.stage_{i}.{j}.norm_{k}: 80 tensors" in shown
+    assert "flowers.safetensors: 122 tensors, 11,1" in shown
+    written = load_file(tmp_path / "flowers.safetensors")
+    assert torch.equal(written["body.stage_2.0.shortcut.0.weight"], state["layer2.0.downsample.0.weight"])
+    with safe_open(tmp_path / "flowers.safetensors", "np") as file:
+        told = file.metadata()
+    assert (told["size"], told["upstream"], told["classes"]) == ("resnet18", "torchvision", "7")
+    model = resnet.resnet18(tmp_path / "flowers.safetensors", classes=7)
+    assert torch.equal(model.head.weight, state["fc.weight"])
+
+
+@pytest.mark.parametrize("name", ["resnext50_32x4d", SLOW_WIDE, "vgg11_bn", "alexnet"])
+def test_sizes_that_share_names_are_told_apart_by_their_shapes(name: str) -> None:
+    """Tensors on the meta device are enough to recognise."""
+    from torchvision import models
+
+    with torch.device("meta"):
+        state = models.get_model(name).state_dict()
+    match = recognise(state)
+    assert match is not None and match.fits and match.upstream == "torchvision"
+    assert match.size == {"resnext50_32x4d": "resnext50", "wide_resnet101_2": "wide_resnet101"}.get(
+        name, name
+    )
+
+
+@pytest.mark.parametrize("name", ["resnet34", pytest.param("efficientnet_b1", marks=pytest.mark.slow)])
+def test_files_of_timm_are_recognised(name: str) -> None:
+    import timm
+
+    with torch.device("meta"):
+        state = timm.create_model(name, num_classes=11).state_dict()
+    match = recognise(state)
+    assert match is not None and match.fits and (match.size, match.classes) == (name, 11)
+
+
+def test_our_own_names_grey_pictures_and_wrappers_are_recognised(tmp_path: Path) -> None:
+    own = resnet.resnet18(classes=3, channels=1).state_dict()
+    save_file({f"module.{n}": t for n, t in own.items()}, tmp_path / "x.safetensors")
+    found = import_file(tmp_path / "x.safetensors", tmp_path / "y.safetensors")
+    assert (found["size"], found["upstream"], found["classes"], found["channels"]) == (
+        "resnet18",
+        "fathom",
+        3,
+        1,
+    )
+    assert set(load_file(tmp_path / "y.safetensors")) == set(own)
+
+
+def test_a_published_file_is_known_by_its_hash_and_keeps_its_preprocessing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(theirs(), tmp_path / "x.pth")
+    from fathom.data.places import hash_of
+
+    facts = resnet.WEIGHTS["resnet18"]["IMAGENET1K_V1"] | {"sha256": hash_of(tmp_path / "x.pth")[:8]}
+    monkeypatch.setitem(resnet.WEIGHTS["resnet18"], "IMAGENET1K_V1", facts)
+    found = import_file(tmp_path / "x.pth", name="resnet18", classes=1000)
+    assert found["weights"] == "IMAGENET1K_V1"
+    assert resnet.resnet18(tmp_path / "x.safetensors").preprocessing == facts["preprocessing"]
+
+
+def test_leftovers_are_refused_with_their_names(tmp_path: Path) -> None:
+    extra = {"ema.decay": torch.zeros(1), "projector.weight": torch.zeros(2, 2)}
+    told = r"nearly a resnet18 by the names of torchvision.*2 left over in the file: ema\.decay, projector"
+    refused(tmp_path, theirs() | extra, told)
+    refused(tmp_path, theirs() | extra, "2 left over in the file: ema", name="resnet18")
+
+
+def test_half_of_a_file_is_refused_with_numbers_and_names(tmp_path: Path) -> None:
+    half = {n: t for n, t in theirs().items() if not n.startswith("layer3.1")}
+    refused(
+        tmp_path, half, r"110 tensors fit; 10 missing in the file: body\.stage_3\.1\.convolution_1\.weight"
+    )
+
+
+def test_a_tensor_of_another_shape_is_named_with_both_shapes(tmp_path: Path) -> None:
+    state = theirs() | {"layer1.0.conv1.weight": torch.zeros(64, 64, 5, 5)}
+    told = (
+        r"layer1\.0\.conv1\.weight \(64, 64, 5, 5\): the model's body\.stage_1\.0\.convolution_1\.weight has"
+    )
+    refused(tmp_path, state, told)
+
+
+def test_a_head_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    refused(tmp_path, theirs() | {"fc.bias": torch.zeros(7)}, r"1 of another shape: fc\.bias \(7,\)")
+
+
+def test_another_number_of_classes_than_asked_for_is_refused(tmp_path: Path) -> None:
+    refused(tmp_path, theirs(classes=7), "has 7 classes, not 10", classes=10)
+
+
+def test_another_size_or_family_than_asked_for_is_told_what_it_looks_like(tmp_path: Path) -> None:
+    refused(tmp_path, theirs(), r"is no resnet34: .*It looks like a resnet18", name="resnet34")
+    refused(
+        tmp_path,
+        theirs(),
+        r"is no alexnet: 0 tensors fit; 16 missing.*It looks like a resnet18",
+        name="alexnet",
+    )
+
+
+def test_a_size_that_does_not_exist_gets_the_nearest(tmp_path: Path) -> None:
+    refused(tmp_path, theirs(), "no published size 'resnet5'; did you mean 'resnet50'", name="resnet5")
+
+
+def test_what_nobody_knows_is_converted_as_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"encoder.a": torch.ones(2), "encoder.b": torch.ones(3)}, tmp_path / "x.pth")
+    assert main(["import", str(tmp_path / "x.pth")]) == 0
+    assert "no published size is known by these names" in capsys.readouterr().out
+    assert set(load_file(tmp_path / "x.safetensors")) == {"encoder.a", "encoder.b"}
+    (tmp_path / "x.safetensors").unlink()
+    refused(tmp_path, {"encoder.a": torch.ones(2)}, "say which it is with --as", classes=3)
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+def test_a_file_that_cannot_be_read_is_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verb, "read_tensors", importing.read_tensors)
+    (tmp_path / name).write_bytes(b"\x80\x02 nothing of the kind")
+    assert main(["import", str(tmp_path / name), "--out", str(tmp_path / "y.safetensors")]) == 2
+    assert f"{name} is" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_places_that_cannot_be_written_are_said_before_anything_is_read(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1)}, tmp_path / "x.pth")
+    with pytest.raises(InputError, match="is no folder"):
+        import_file(tmp_path / "x.pth", tmp_path / "none" / "y.safetensors")
+    (tmp_path / "y.safetensors").write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match="exists already"):
+        import_file(tmp_path / "x.pth", tmp_path / "y.safetensors")
+    with pytest.raises(InputError, match="is no file"):
+        import_file(tmp_path / "none.pth")
+
+
+def test_a_whole_training_checkpoint_through_the_confined_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What PyTorch's ImageNet example saves: a wrapper's names beside an optimizer and an epoch."""
+    monkeypatch.setattr(verb, "read_tensors", importing.read_tensors)
+    wrapped = {f"module.{n}": t for n, t in theirs(classes=2).items()}
+    torch.save({"epoch": 3, "state_dict": wrapped, "optimizer": {"state": {}}}, tmp_path / "x.pth.tar")
+    command = [
+        "import",
+        str(tmp_path / "x.pth.tar"),
+        "--as",
+        "resnet18",
+        "--out",
+        str(tmp_path / "y.safetensors"),
+    ]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["size"] == "resnet18" and found["beside"] == ["epoch", "optimizer"]
+    (tmp_path / "y.safetensors").unlink()
+    assert main(command) == 0
+    assert "not taken over, beside the tensors: epoch, optimizer" in capsys.readouterr().out
+
+
+def test_checked_layer_by_layer_against_torchvision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(theirs(classes=3), tmp_path / "x.pth")
+    command = ["import", str(tmp_path / "x.pth"), "--as", "resnet18", "--check"]
+    plain = resnet.resnet18
+
+    def faulty(weights: Any = None, classes: int = 1000, channels: int = 3) -> resnet.ResNet:
+        model = plain(weights, classes, channels)
+        model.get_submodule("body.stage_3.1.norm_2").eps = 1e-3  # type: ignore[assignment]
+        return model
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resnet, "resnet18", faulty)
+        assert main(command) == 1
+    told = capsys.readouterr().err
+    assert (
+        "resnet18 is not torchvision's resnet18 with these weights: the first layer that differs is" in told
+    )
+    assert "body.stage_3.1.norm_2 (there layer3.1.bn2)" in told and "epsilon: 0.001 here, 1e-05 there" in told
+    assert not (tmp_path / "x.safetensors").exists()
+    assert main(command) == 0
+    assert "every layer agrees with torchvision's resnet18; answers differ by" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_timm_is_asked_where_torchvision_has_no_such_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import timm
+
+    torch.save(
+        timm.create_model("efficientnet_b0", num_classes=4, in_chans=2).state_dict(), tmp_path / "x.pth"
+    )
+    assert main(["import", str(tmp_path / "x.pth"), "--check"]) == 0
+    assert "every layer agrees with timm's efficientnet_b0" in capsys.readouterr().out
+
+
+def test_a_check_that_nobody_can_make_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> Any:
+        raise ImportError("No module named 'there'")
+
+    def empty() -> Any:
+        return [], None
+
+    monkeypatch.setattr(upstream_models, "open_torchvision", absent)
+    monkeypatch.setattr(upstream_models, "open_timm", empty)
+    told = r"compare a resnet18 with: torchvision is not installed or does not work.*; timm has no such model"
+    refused(tmp_path, theirs(), told, check=True)
+    refused(tmp_path, resnet.resnet18().state_dict(), "these are Fathom's own", check=True)
+
+
+def test_published_sizes_are_functions_of_their_systems() -> None:
+    assert {"resnet50", "wide_resnet101", "alexnet"} <= set(sizes())
+    assert "published" not in sizes()
+    assert all(callable(getattr(entry.load(), size)) for size, entry in sizes().items())
