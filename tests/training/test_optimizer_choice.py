@@ -214,7 +214,7 @@ def test_the_command_line_trains_with_lion(tmp_path: Path, capfd: pytest.Capture
     assert main(command) == 0
     record = json.loads((folder / "run.json").read_text())
     assert record["experiment"]["learning"]["optimizer"] == {
-        "class": "Lion", "learning_rate": 3e-4, "betas": [0.9, 0.99], "weight_decay": 0.0
+        "class": "Lion", "learning_rate": 3e-4, "betas": [0.9, 0.99], "weight_decay": 0.0, "layer_decay": 1.0,
     }  # fmt: skip
     assert record["settings"]["learning.optimizer.learning_rate"] == 3e-4
     assert capfd.readouterr().out.count("\n") == 1

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         WarmupStableDecay,
         schedule_table,
     )
+    from fathom.training.unfreezing import Unfreezing
 
 __all__ = [
     "SAM",
@@ -91,6 +92,7 @@ __all__ = [
     "RMSprop",
     "Reconstruction",
     "Triangle",
+    "Unfreezing",
     "Warmup",
     "WarmupCosine",
     "WarmupStableDecay",
@@ -141,6 +143,7 @@ _HOMES = {
     "SAM": "fathom.training.more_optimizers",
     "SGD": "fathom.training.optim",
     "Triangle": "fathom.training.schedules",
+    "Unfreezing": "fathom.training.unfreezing",
     "Warmup": "fathom.training.schedules",
     "WarmupCosine": "fathom.training.schedules",
     "WarmupStableDecay": "fathom.training.schedules",

@@ -8,9 +8,11 @@ comes after training.
 
 import copy
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fathom.task import Boundary
+from fathom.training.learner import GradientDescent
 from fathom.training.loop import Event, train
 from fathom.training.parallel import Parallel
 from fathom.training.state import gather, scatter
@@ -39,7 +41,7 @@ class Budget:
     def steps(self, experiment: "Experiment", data: "Data", parallel: Parallel) -> int:
         """How many steps fit, at least 1 and at most those of the experiment."""
         self.parallel = parallel
-        learner = experiment.learner(parallel)
+        learner = moving(experiment).learner(parallel)
         untouched = copy.deepcopy(gather(learner, {"learner": learner}))  # a live module is trained itself
         stamps: list[float] = []
         source = experiment.source(data, parallel)
@@ -61,3 +63,11 @@ class Budget:
             return
         if self.parallel.agree(self.left < self.ending) and not event.stop:
             event.stop = f"the time of {self.seconds:.0f} s is nearly up"
+
+
+def moving(experiment: "Experiment") -> "Experiment":
+    """``experiment`` with all parts moving that ever will: its last steps may cost more than its first."""
+    if not isinstance(experiment.learning, GradientDescent):
+        return experiment
+    unfreezing = experiment.learning.unfreezing.at_once
+    return replace(experiment, learning=replace(experiment.learning, unfreezing=unfreezing))

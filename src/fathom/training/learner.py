@@ -20,6 +20,7 @@ from fathom.training.optim import Live, OptimizerConfig
 from fathom.training.parallel import Parallel
 from fathom.training.precision import Arithmetic, Precision
 from fathom.training.schedules import Constant, Plateau, Schedule
+from fathom.training.unfreezing import Unfreezing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class GradientDescent:
     objective: Objective
     optimizer: OptimizerConfig
     schedule: Schedule = field(default_factory=Constant)
+    unfreezing: Unfreezing = field(default_factory=Unfreezing)  # which parts move, and from when on
     # Clipped in this order: a unit with too long a gradient is cut before it shortens all the others.
     clip_adaptive: float | None = None  # longest gradient of a unit (row, kernel), as a share of its weights
     clip_norm: float | None = None  # longest gradient allowed, over all parameters together
@@ -52,6 +54,10 @@ class GradientDescent:
             raise ValueError(
                 "schedule is Plateau, and the optimizer has a scheduler that sets the rate: leave one out"
             )
+        if planned and self.unfreezing.stages:
+            raise ValueError(
+                "unfreezing parts the optimizer's groups, and its scheduler knows those it had: leave one out"
+            )
 
     def learner(self, model: nn.Module, steps: int, parallel: Parallel) -> "GradientLearner":
         return GradientLearner(self, model, steps, parallel)
@@ -64,6 +70,8 @@ class GradientLearner:
         self.how, self.steps, self.objective = how, steps, how.objective
         self.raw = model
         self.optimizer: Optimizer = how.optimizer.build(model)
+        self.frozen = how.unfreezing.of(model)
+        self.frozen.part(self.optimizer)
         self.scheduler = how.optimizer.scheduler if isinstance(how.optimizer, Live) else None
         self.plateau = how.schedule.memory() if isinstance(how.schedule, Plateau) else None
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -71,9 +79,8 @@ class GradientLearner:
         self.arithmetic = Arithmetic(how.precision, parallel.device)
         # Warm: early on the average would remember the random start.
         self.average = WeightAverage(model, exponential(how.average, warm=True)) if how.average else None
-        self.network: nn.Module = torch.compile(model) if how.compile else model  # type: ignore[assignment]
-        if parallel.world > 1:
-            self.network = DistributedDataParallel(self.network)
+        self.compiled: nn.Module = torch.compile(model) if how.compile else model  # type: ignore[assignment]
+        self.network, self.stage = self.compiled, -2  # of unfreezing, that the network was wrapped for
         self.parallel = parallel
         self.modules = {"model": model} | ({"average": self.average.model} if self.average else {})
         self.optimizers = {"optimizer": self.optimizer}
@@ -95,7 +102,9 @@ class GradientLearner:
 
         self.optimizer.zero_grad(set_to_none=True)
         aware = self.optimizer if isinstance(self.optimizer, SharpnessAware) else None
-        loss, metrics = self.gradients_nearby(batch, aware) if aware else self.gradients(batch)
+        with self.frozen.still(step / self.steps):
+            self.wrap(self.frozen.reached(step / self.steps))
+            loss, metrics = self.gradients_nearby(batch, aware) if aware else self.gradients(batch)
         self.arithmetic.unscale(self.optimizer)
         norm = self.clip()
         if self.arithmetic.scaler is None and not math.isfinite(float(loss + norm)):
@@ -109,6 +118,11 @@ class GradientLearner:
         # Tensors stay on the device: an observer that wants a float pays for the wait.
         rate = self.optimizer.param_groups[0]["lr"]
         return {"loss": loss, "grad_norm": norm, "learning_rate": rate, **metrics}
+
+    def wrap(self, stage: int) -> None:
+        """Exchange the gradients of what moves with other processes; of nothing else there are any."""
+        if self.parallel.world > 1 and stage != self.stage:
+            self.network, self.stage = DistributedDataParallel(self.compiled), stage
 
     def gradients(self, batch: Any) -> tuple[Tensor, Metrics]:
         """Add up the gradient of the mean loss over all targets of the batch, on all processes."""

@@ -26,6 +26,8 @@ from fathom.fundamentals.optimizers import (
     rmsprop,
     sharpness_aware,
 )
+from fathom.fundamentals.optimizers.parameter_groups import layer_factors
+from fathom.training.layer_rates import fall
 from fathom.training.optim import AdamW, OptimizerConfig, groups
 
 
@@ -33,16 +35,18 @@ class Rule:
     """What the configs below share. Settings are refused by building: the primitive knows its ranges."""
 
     weight_decay: float
+    layer_decay: float
 
     def __post_init__(self) -> None:
         self.make([torch.zeros(1)])
+        layer_factors({}, self.layer_decay)
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         """The optimizer of these parameters or groups."""
         raise NotImplementedError
 
     def build(self, model: nn.Module) -> Optimizer:
-        return self.make(groups(model, self.weight_decay))
+        return fall(self.make(groups(model, self.weight_decay)), model, self.layer_decay)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ class Adagrad(Rule):
     learning_rate: float = 0.01
     epsilon: float = 1e-10
     weight_decay: float = 0.0
+    layer_decay: float = 1.0
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         return adagrad.adagrad(
@@ -67,6 +72,7 @@ class Adadelta(Rule):
     smoothing: float = 0.9
     epsilon: float = 1e-6
     weight_decay: float = 0.0
+    layer_decay: float = 1.0
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         return adadelta.adadelta(
@@ -85,6 +91,7 @@ class RMSprop(Rule):
     epsilon: float = 1e-8
     epsilon_inside: bool = False
     weight_decay: float = 0.0
+    layer_decay: float = 1.0
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         kind = rmsprop.RMSpropTF if self.epsilon_inside else rmsprop.rmsprop
@@ -102,6 +109,7 @@ class AdaMax(Rule):
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+    layer_decay: float = 1.0
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         return adam.adamax(parameters, self.learning_rate, self.betas, self.epsilon, self.weight_decay)
@@ -116,6 +124,7 @@ class Nadam(Rule):
     epsilon: float = 1e-8
     weight_decay: float = 0.0
     momentum_decay: float = 4e-3
+    layer_decay: float = 1.0
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         return nadam.nadam(
@@ -132,6 +141,7 @@ class RAdam(Rule):
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+    layer_decay: float = 1.0
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         return radam.radam(
@@ -146,6 +156,7 @@ class Lion(Rule):
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
+    layer_decay: float = 1.0
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         return lion.Lion(parameters, self.learning_rate, self.betas, self.weight_decay)
@@ -159,6 +170,7 @@ class Lamb(Rule):
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-6
     weight_decay: float = 0.01
+    layer_decay: float = 1.0
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         return lamb.Lamb(parameters, self.learning_rate, self.betas, self.epsilon, self.weight_decay)
@@ -172,6 +184,7 @@ class Adafactor(Rule):
     decay_exponent: float = -0.8
     clipping: float = 1.0
     weight_decay: float = 0.0
+    layer_decay: float = 1.0
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         return adafactor.adafactor(
@@ -191,6 +204,7 @@ class Muon(Rule):
     scale: Literal["original", "match_rms_adamw"] = "original"
     fallback_learning_rate: float = 3e-4
     betas: tuple[float, float] = (0.9, 0.95)
+    layer_decay: float = 1.0
 
     def make(self, parameters: Iterable[Any]) -> Optimizer:
         return muon.Muon(
@@ -204,12 +218,13 @@ class Muon(Rule):
         matrices = [p for p in trained if p.ndim >= 2 and p.numel() and id(p) not in tables]
         turned = {id(p) for p in matrices}
         rest = [p for p in trained if id(p) not in turned]
-        return self.make(
+        made = self.make(
             [
                 {"params": matrices, "rule": "muon"},
                 {"params": rest, "rule": "adamw", "weight_decay": 0.0},
             ]
         )
+        return fall(made, model, self.layer_decay)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """Optimizers by value: a recipe names one and its settings, ``build`` makes the torch optimizer.
 
 The three that most recipes use are here, the others in ``more_optimizers``; ``choices`` lists all that a
-setting can name. A live ``torch.optim.Optimizer``, with a live ``torch.optim.lr_scheduler`` if wanted, serves
-as well: ``Live(optimizer, scheduler)``.
+setting can name. A ``layer_decay`` below 1 lets the rates of a model's layers fall by that factor from the
+head to the stem (``layer_rates``). A live ``torch.optim.Optimizer``, with a live ``torch.optim.lr_scheduler``
+if wanted, serves as well: ``Live(optimizer, scheduler)``.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from fathom.fundamentals.optimizers.parameter_groups import layer_factors
 from fathom.fundamentals.optimizers.sgd import not_negative, positive, unit
+from fathom.training.layer_rates import fall
 
 
 @runtime_checkable
@@ -31,20 +34,23 @@ class SGD:
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 0.0
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         positive(self.learning_rate, "learning_rate")
         unit(self.momentum, "momentum")
         not_negative(self.weight_decay, "weight_decay")
+        layer_factors({}, self.layer_decay)
 
-    def build(self, model: nn.Module) -> torch.optim.SGD:
-        return torch.optim.SGD(
+    def build(self, model: nn.Module) -> Optimizer:
+        made = torch.optim.SGD(
             groups(model, self.weight_decay),
             lr=self.learning_rate,
             momentum=self.momentum,
             nesterov=self.nesterov and self.momentum > 0,
             fused=True,
         )
+        return fall(made, model, self.layer_decay)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +61,17 @@ class Adam:
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     amsgrad: bool = False
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         positive(self.learning_rate, "learning_rate")
+        layer_factors({}, self.layer_decay)
         for beta in self.betas:
             unit(beta, "betas")
 
-    def build(self, model: nn.Module) -> torch.optim.Adam:
+    def build(self, model: nn.Module) -> Optimizer:
         parameters = [p for p in model.parameters() if p.requires_grad]
-        return torch.optim.Adam(
+        made = torch.optim.Adam(
             parameters,
             lr=self.learning_rate,
             betas=self.betas,
@@ -71,6 +79,7 @@ class Adam:
             amsgrad=self.amsgrad,
             fused=True,
         )
+        return fall(made, model, self.layer_decay)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +91,17 @@ class AdamW:
     weight_decay: float = 0.01
     epsilon: float = 1e-8
     amsgrad: bool = False
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         positive(self.learning_rate, "learning_rate")
         not_negative(self.weight_decay, "weight_decay")
+        layer_factors({}, self.layer_decay)
         for beta in self.betas:
             unit(beta, "betas")
 
-    def build(self, model: nn.Module) -> torch.optim.AdamW:
-        return torch.optim.AdamW(
+    def build(self, model: nn.Module) -> Optimizer:
+        made = torch.optim.AdamW(
             groups(model, self.weight_decay),
             lr=self.learning_rate,
             betas=self.betas,
@@ -98,6 +109,7 @@ class AdamW:
             amsgrad=self.amsgrad,
             fused=True,
         )
+        return fall(made, model, self.layer_decay)
 
 
 @dataclass(frozen=True, eq=False)

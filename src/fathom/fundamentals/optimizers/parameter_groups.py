@@ -18,7 +18,7 @@ Legend: c weight decay, r learning rate, d layer decay, l layer, L number of the
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -73,18 +73,27 @@ def layer_groups(
     """
     positive(learning_rate, "learning_rate")
     not_negative(weight_decay, "weight_decay")
-    not_negative(smallest, "smallest")
-    if not 0 < layer_decay <= 1:
-        raise ValueError(f"layer_decay is {layer_decay}; it must be in (0, 1]")
     found = layers([name for name, _ in model.named_parameters()], stem, block, after)
-    last = max(found.values(), default=0)
+    factors = layer_factors(found, layer_decay, smallest)
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for name, p in trained(model):
         layer, spared = found[name], p.ndim <= 1 or matches(name, no_decay)
-        factor = max(smallest, layer_decay ** (last - layer))
-        group = {"params": [], "lr": learning_rate * factor, "weight_decay": 0.0 if spared else weight_decay}
+        rate, decay = learning_rate * factors[name], 0.0 if spared else weight_decay
+        group = {"params": [], "lr": rate, "weight_decay": decay}
         groups.setdefault((layer, spared), group)["params"].append(p)
     return list(groups.values())
+
+
+def layer_factors(numbers: Mapping[str, int], layer_decay: float, smallest: float = 0.0) -> dict[str, float]:
+    """The share of the learning rate that each name gets, for the number of its layer; 1 for the last one.
+
+    ``layer_decay`` is in (0, 1] and ``smallest``, which no share is below, 0 or more. ValueError otherwise.
+    """
+    not_negative(smallest, "smallest")
+    if not 0 < layer_decay <= 1:
+        raise ValueError(f"layer_decay is {layer_decay}; it must be in (0, 1]")
+    last = max(numbers.values(), default=0)
+    return {name: max(smallest, layer_decay ** (last - number)) for name, number in numbers.items()}
 
 
 def layers(
