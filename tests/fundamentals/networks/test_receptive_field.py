@@ -16,6 +16,7 @@ from fathom.architectures.convolutional import (
     densenet,
     efficientnet,
     googlenet,
+    inception,
     lenet,
     mnist,
     resnet,
@@ -47,13 +48,14 @@ NETS: dict[str, tuple[Any, int, Call]] = {
         googlenet.Config(stem_widths=(2, 2), blocks=(NARROW, NARROW * 2 + NARROW[:1], NARROW)),
         1000, last_map,
     ),
+    "inception": (inception.Config(width_factor=0.05), 1600, last_map),
     "resnet18": (resnet.Config(width=2), 540, last_map),
     "resnet50": (resnet.Config(depths=(3, 4, 6, 3), block="bottleneck", width=2), 540, last_map),
     "efficientnet_lite0": (efficientnet.Config(lite=True, width_factor=0.1), 1000, last_map),
     "cifar_resnet": (cifar_resnet.Config(depth=14, width=2), 128, lambda n, x: n.blocks(n.convolution(x))),
     "lenet": (lenet.Config(), 64, lambda n, x: n.s4(torch.tanh(n.c3(n.s2(torch.tanh(n.c1(x))))))),
 }  # fmt: skip
-LARGE = ("densenet121", "googlenet", "efficientnet_lite0")
+LARGE = ("densenet121", "googlenet", "inception", "efficientnet_lite0")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in NETS])
@@ -72,7 +74,7 @@ def test_every_convolutional_system_is_among_them() -> None:
         n for n, e in catalog.systems().items() if e.module.startswith("fathom.architectures.convolutional")
     }
     covered = {module.__name__.split(".")[-1] for module in (
-        alexnet, cifar_resnet, densenet, efficientnet, googlenet, lenet, mnist, resnet, vgg,
+        alexnet, cifar_resnet, densenet, efficientnet, googlenet, inception, lenet, mnist, resnet, vgg,
     )}  # fmt: skip
     assert here == covered
 
