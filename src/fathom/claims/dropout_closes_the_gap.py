@@ -13,31 +13,10 @@ from fathom.claim import Claim
 CLAIM = Claim(
     sentence="Dropout makes an overfitted net worse on what it has seen and better on what it has not.",
     rows=("RN01",),
-    expect=(
-        "valid/accuracy: with - without >= 0.002",
-        "train/loss: with - without >= 0.0",
-    ),
+    expect=("valid/accuracy: with - without >= 0.002", "train/loss: with - without >= 0.0"),
     source="Srivastava et al. 2014, JMLR 15, section 7.4",
     builds_on=("dropout", "deep_mlp"),
-    arms={
-        "without": (
-            "mlp_mnist",
-            "data.valid=59000",
-            "augment=()",
-            "depth=2",
-            "model.width=512",
-            "steps=1500",
-        ),
-        "with": (
-            "mlp_mnist",
-            "data.valid=59000",
-            "augment=()",
-            "depth=2",
-            "model.width=512",
-            "steps=1500",
-            "dropout=0.5",
-        ),
-    },
+    arms={"without": ("mlp_by_heart",), "with": ("mlp_by_heart", "dropout=0.5")},
     seeds=5,
     differs=("A thousand training digits instead of 60,000, so that a run takes seconds.",),
 )

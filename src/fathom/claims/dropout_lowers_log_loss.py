@@ -14,25 +14,7 @@ CLAIM = Claim(
     expect=("valid/log_loss: with - without <= -0.03",),
     source="Srivastava et al. 2014, JMLR 15, section 7.4",
     builds_on=("dropout", "deep_mlp"),
-    arms={
-        "without": (
-            "mlp_mnist",
-            "data.valid=59000",
-            "augment=()",
-            "depth=2",
-            "model.width=512",
-            "steps=1500",
-        ),
-        "with": (
-            "mlp_mnist",
-            "data.valid=59000",
-            "augment=()",
-            "depth=2",
-            "model.width=512",
-            "steps=1500",
-            "dropout=0.5",
-        ),
-    },
+    arms={"without": ("mlp_by_heart",), "with": ("mlp_by_heart", "dropout=0.5")},
     seeds=5,
     differs=("A thousand training digits instead of 60,000, so that a run takes seconds.",),
 )
