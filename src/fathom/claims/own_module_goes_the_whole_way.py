@@ -93,19 +93,18 @@ def draw(folder: Path) -> Path:
 def over_http(folder: Path, pictures: list[Path]) -> list[dict[str, Any]]:
     """The answers of ``fathom serve``, a picture a request."""
     command = [sys.executable, "-m", "fathom", "serve", str(folder), "--port", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        address = server.stdout.readline().split()[-1].rstrip("/")  # "page     http://..."
-        found = []
-        for picture in pictures:
-            kind = {"Content-Type": "image/png"}
-            request = urllib.request.Request(f"{address}/predict", picture.read_bytes(), kind)
-            with urllib.request.urlopen(request, timeout=60) as reply:
-                found.append(json.load(reply))
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(60)
+    found = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().split()[-1].rstrip("/")  # "page     http://..."
+            for picture in pictures:
+                kind = {"Content-Type": "image/png"}
+                request = urllib.request.Request(f"{address}/predict", picture.read_bytes(), kind)
+                with urllib.request.urlopen(request, timeout=60) as reply:
+                    found.append(json.load(reply))
+        finally:
+            server.send_signal(signal.SIGINT)
     return found
 
 
