@@ -1,6 +1,7 @@
 """`fathom import`: files of torchvision and timm are recognised, mapped, and written whole, or refused."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from fathom.verbs import upstream_models
 from fathom.verbs.importing import import_file
 from fathom.verbs.recognising import recognise, sizes
 
-SLOW_WIDE = pytest.param("wide_resnet101_2", marks=pytest.mark.slow)
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("resnext50_32x4d", "wide_resnet101_2")]
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +39,11 @@ def unconfined(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def theirs(classes: int = 1000, channels: int = 3) -> dict[str, Tensor]:
     """A ResNet-18 under torchvision's names."""
+    return dict(made(classes, channels))
+
+
+@cache
+def made(classes: int, channels: int) -> dict[str, Tensor]:
     return upstream_state(
         resnet.resnet18(classes=classes, channels=channels), resnet.UPSTREAMS["torchvision"]
     )
@@ -70,7 +76,7 @@ def test_a_file_of_torchvision_is_recognised_and_written_under_our_names(
     assert torch.equal(model.head.weight, state["fc.weight"])
 
 
-@pytest.mark.parametrize("name", ["resnext50_32x4d", SLOW_WIDE, "vgg11_bn", "alexnet"])
+@pytest.mark.parametrize("name", [*SLOW, "vgg11_bn", "alexnet"])
 def test_sizes_that_share_names_are_told_apart_by_their_shapes(name: str) -> None:
     """Tensors on the meta device are enough to recognise."""
     from torchvision import models
@@ -84,7 +90,8 @@ def test_sizes_that_share_names_are_told_apart_by_their_shapes(name: str) -> Non
     )
 
 
-@pytest.mark.parametrize("name", ["resnet34", pytest.param("efficientnet_b1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet34", "efficientnet_b1"])
 def test_files_of_timm_are_recognised(name: str) -> None:
     import timm
 
@@ -197,6 +204,7 @@ def test_places_that_cannot_be_written_are_said_before_anything_is_read(tmp_path
         import_file(tmp_path / "none.pth")
 
 
+@pytest.mark.slow
 def test_a_whole_training_checkpoint_through_the_confined_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,6 +228,7 @@ def test_a_whole_training_checkpoint_through_the_confined_reader(
     assert "not taken over, beside the tensors: epoch, optimizer" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_checked_layer_by_layer_against_torchvision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
