@@ -104,7 +104,7 @@ def test_right_losses_are_taken() -> None:
         assert trial(experiment(loss)).metrics["diverged"] == 0
 
 
-BEFORE = "checked on 4 rows before step 0: "
+BEFORE = "checked before step 0 on output (4, 2) and target (4,): "
 WRONG = [
     (
         wrong_square,
@@ -149,6 +149,21 @@ def test_what_can_be_checked_is_one_floating_tensor() -> None:
         Custom(loss=margin).examine(nn.Identity(), (torch.zeros(8, dtype=torch.int64), batch[1]))
     Custom(loss=margin, check=False).examine(Two(), batch)
     assert Custom(loss=lambda output, target: output[0].sum())(Two(), batch)[0] == 0
+
+
+def test_outputs_that_are_all_zero_hide_nothing() -> None:
+    """At zero this loss and its gradient vanish, right or wrong; a last layer that begins there is usual."""
+
+    def weighed(output: Tensor, target: Tensor) -> Tensor:
+        return output.square().mean() * output.detach().norm()
+
+    head = nn.Linear(8, 2)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    batch = torch.randn(16, 8), torch.zeros(16)
+    with pytest.raises(InputError, match="weighed: its gradient with respect to 'output'"):
+        Custom(loss=weighed).examine(head, batch)
+    Custom(loss=lambda output, target: output.clamp(min=0).mean()).examine(head, batch)
 
 
 def test_loss_and_rows_are_those_of_the_first_batch_and_the_mode_stays() -> None:
