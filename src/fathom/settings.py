@@ -11,15 +11,18 @@ from fathom.errors import InputError, unknown
 
 # Where a value can be exchanged for another by its name: the declared type, what it is called, and the module
 # whose ``choices()`` says which names there are.
-EXCHANGED = {"OptimizerConfig": ("optimizer", "fathom.training.optim")}
+EXCHANGED = {
+    "OptimizerConfig": ("optimizer", "fathom.training.optim"),
+    "Schedule": ("schedule", "fathom.training.schedules"),
+}
 
 
 def override(tree: Any, path: str, text: str) -> Any:
     """A copy of ``tree`` with the setting at ``path`` changed to ``text``, parsed.
 
     ``path`` is dotted (``model.width``); the last part alone is enough where only one setting has
-    that name. The name of an optimizer (``learning.optimizer=Lion``) puts that one there with its own
-    defaults, so settings of it come after. An unknown name, a wrong type or a refused value raises
+    that name. The name of an optimizer or a schedule (``learning.optimizer=Lion``) puts that one there with
+    its own defaults, so settings of it come after. An unknown name, a wrong type or a refused value raises
     ``InputError``.
     """
     return _override(tree, complete(tree, path), text, path)

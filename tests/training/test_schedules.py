@@ -14,7 +14,7 @@ from fathom.architectures.convolutional import lenet
 from fathom.errors import InputError
 from fathom.fundamentals.schedules.schedule_composition import in_sequence
 from fathom.reinforcement import dqn_cartpole
-from fathom.settings import flatten, override
+from fathom.settings import flatten, override, override_all
 from fathom.training import (
     SGD,
     AdamW,
@@ -36,6 +36,7 @@ from fathom.training import (
     schedule_table,
 )
 from fathom.training.optim import Live
+from fathom.training.schedules import choices
 from fathom.training.state import gather, scatter
 
 STEPS = 60
@@ -217,6 +218,29 @@ def test_shapes_are_refused_by_the_command_line() -> None:
     for schedule in (WarmupStableDecay(), Warmup()):
         with pytest.raises(InputError, match="shape"):
             override(schedule, "shape", "round")
+
+
+def test_a_setting_puts_another_schedule_there_with_its_own_defaults() -> None:
+    experiment = override_all(lenet.tiny(), [("learning.schedule", "OneCycle"), ("peak", "0.5")])
+    assert experiment.learning.schedule == OneCycle(peak=0.5)
+    assert override(experiment, "schedule", "OneCycle") == experiment  # what is there already stays as it is
+    settings = [
+        ("evaluate_every", "8"), ("schedule", "Plateau"), ("factor", "0.5"), ("inner", "Warmup"),
+        ("then", "Drops"),
+    ]  # fmt: skip
+    wanted = Plateau(factor=0.5, inner=Warmup(then=Drops()))
+    assert override_all(lenet.tiny(), settings).learning.schedule == wanted
+    for kind in choices().values():
+        given = override_all(lenet.tiny(), [("evaluate_every", "8"), ("schedule", kind.__name__)])
+        assert given.learning.schedule == kind()
+    refused = [
+        ("Cosine", "there is no schedule 'Cosine'; did you mean 'WarmupCosine'"),
+        ("os.system", "there is no schedule 'os.system'"),
+        ("Plateau", "--set schedule=Plateau: schedule is Plateau, which watches evaluations: set"),
+    ]
+    for name, said in refused:
+        with pytest.raises(InputError, match=re.escape(said)):
+            override(lenet.tiny(), "schedule", name)
 
 
 def test_table_before_training() -> None:
