@@ -5,6 +5,7 @@ NVIDIA) and takes its slice of every global batch. The global order of samples d
 number of processes.
 """
 
+import ctypes
 import datetime
 import os
 from collections.abc import Iterator
@@ -81,7 +82,13 @@ def join(device: str = "auto") -> Parallel:
 
 
 def leave() -> None:
+    """Leave the group. Its memory is given back when the process ends, and not before.
+
+    Whoever lets go of a group last waits for its threads. With torch 2.13 that may be DDP, which holds the
+    interpreter's lock meanwhile; and if one of those threads waits for the lock, the process hangs.
+    """
     if dist.is_initialized():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(dist.group.WORLD))
         dist.destroy_process_group()
 
 
