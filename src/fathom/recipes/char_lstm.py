@@ -2,13 +2,13 @@
 
 import hashlib
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fathom.architectures.recurrent import char_lstm as system
 from fathom.data.split import Data
 from fathom.data.windows import encode, parts
 from fathom.tasks.language_modelling import WINDOW, LanguageModelling
-from fathom.training import AdamW, Expect, Experiment, GradientDescent, NextToken, OneCycle
+from fathom.training import SGD, AdamW, Expect, Experiment, GradientDescent, NextToken, OneCycle
 
 CHARACTERS = tuple("\n !$&',-.3:;?" + string.ascii_uppercase + string.ascii_lowercase)  # all that occur
 
@@ -55,3 +55,10 @@ def char_lstm(model: system.Config = system.Config()) -> Experiment:  # noqa: B0
 def char_lstm_deep() -> Experiment:
     """The same with two layers of 160 cells: what does depth buy, at about as many weights?"""
     return char_lstm(system.Config(width=160, layers=2))
+
+
+def char_lstm_momentum() -> Experiment:
+    """A small LSTM under momentum at one rate, nothing clipped, for half a minute: to try steps out on."""
+    # Adam divides gradients by their own size, and so takes steps of one length however long they are.
+    learning = GradientDescent(objective=NextToken(), optimizer=SGD(learning_rate=0.3))
+    return replace(char_lstm(system.Config(width=128)), learning=learning, steps=150, expect=())
