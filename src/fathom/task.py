@@ -7,7 +7,7 @@ sections of its report, what goes in and comes out, what its page looks like - s
 sizes), so that it can be written into a run or an artifact and read back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -55,12 +55,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Options:
-    """What a person may say about data given to ``fit`` and ``evaluate``."""
+    """What a person, or a model that a run begins from, may say about data for ``fit`` and ``evaluate``."""
 
     target: str | None = None  # the column to predict
     text: str | None = None  # the column that holds text
     skip_bad: bool = False  # leave out what cannot be read, and count it
     seed: int = 0
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # settings of the task that weights have decided
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,17 @@ from pathlib import Path
 from fathom.cli.command import pairs, running_options
 from fathom.cli.train import announce
 
-HELP = "train on your own data: an image folder, a table, texts"
+HELP = "train on your own data: an image folder, a table, texts; from nothing, or from a trained model"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", help="a folder of class folders, a CSV, Parquet, JSONL or text file")
+    parser.add_argument(
+        "--from", dest="start", metavar="SOURCE",
+        help="begin from a trained model: a run folder, a size such as resnet50 or resnet50:IMAGENET1K_V2,"
+        " or a .safetensors or .pth file",
+    )  # fmt: skip
+    parser.add_argument("--as", dest="start_as", metavar="SIZE", help="what the file of --from is: resnet50")
     parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
     parser.add_argument("--text", metavar="COLUMN", help="the column that holds text")
     parser.add_argument("--time", metavar="LENGTH", help="bound on the whole command: 90s, 5m, 1h")
@@ -41,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     show = Progress(quiet=args.json)
     try:
         done = fit(
-            args.data, target=args.target, text=args.text, time=args.time, settings=pairs(args.settings),
+            args.data, start=args.start, start_as=args.start_as, target=args.target, text=args.text,
+            time=args.time, settings=pairs(args.settings),
             balance=args.balance, skip_bad=args.skip_bad, out=args.out, seed=args.seed, device=args.device,
             threads=args.threads,
             observers=[show], export=not args.no_export,

@@ -44,7 +44,10 @@ class Files:
 
 
 def load_folder(found: ImageFolder, options: Options, kind: Any) -> "tuple[ImageClassification, Data]":
-    """The task that fits the pictures, and their splits; a fifth is held out without a valid folder."""
+    """The task that fits the pictures, and their splits; a fifth is held out without a valid folder.
+
+    Of its settings, sizes, mean and deviation are measured, but for those that are fixed already.
+    """
     good, bad = readable(found, options.skip_bad)
     sizes = [(w, h) for w, h, _ in good.values()]
     side = suitable_side(sizes)
@@ -52,12 +55,14 @@ def load_folder(found: ImageFolder, options: Options, kind: Any) -> "tuple[Image
     kept = [i for i, p in enumerate(found.paths) if p in good]
     labels = torch.tensor([found.labels[i] for i in kept])
     paths = tuple(found.paths[i] for i in kept)
-    bare = kind(labels=found.classes, channels=channels, height=side, width=side)
+    bare = kind(
+        **{"labels": found.classes, "channels": channels, "height": side, "width": side, **options.fixed}
+    )
     whole = decoded(paths, labels, bare)
     splits = divide([found.splits[i] for i in kept], labels, options.seed)
-    task = measured(bare, whole, splits["train"], kind)
+    task = bare if "mean" in options.fixed else measured(bare, whole, splits["train"], kind)
     facts = {
-        "source": str(found.root), "classes": found.counts(), "skipped": bad, "side": side,
+        "source": str(found.root), "classes": found.counts(), "skipped": bad, "side": bare.height,
         **{n: len(i) for n, i in splits.items()},
     }  # fmt: skip
     parts = {n: Part(whole, i) for n, i in splits.items() if len(i)}

@@ -63,15 +63,19 @@ class ImageClassification:
         return load_labelled(image_folder.scan(path), options, self)
 
     def experiment(self, data: Data, seed: int) -> "Experiment":
-        from fathom.architectures.convolutional.mnist import Config
+        from fathom.architectures.convolutional import cifar_resnet, mnist
         from fathom.data.split import InMemory
         from fathom.data.transforms import Flip, Shift
         from fathom.training import SGD, CrossEntropy, Experiment, GradientDescent, OneCycle
 
         flips = () if self.ink else (Flip(),)
         batch = max(8, min(128, len(data.train) // 10))
+        sizes: dict[str, Any] = {
+            "image_size": self.height, "channels": self.channels, "classes": len(self.labels),
+        }  # fmt: skip
+        small = self.height < 28  # fewer pixels than the usual net has places to pool
         return Experiment(
-            model=Config(image_size=self.height, channels=self.channels, classes=len(self.labels)),
+            model=cifar_resnet.Config(depth=8, **sizes) if small else mnist.Config(**sizes),
             data=InMemory(data),
             task=self,
             learning=GradientDescent(

@@ -80,8 +80,10 @@ class GradientLearner:
         # Warm: early on the average would remember the random start.
         self.average = WeightAverage(model, exponential(how.average, warm=True)) if how.average else None
         self.compiled: nn.Module = torch.compile(model) if how.compile else model  # type: ignore[assignment]
-        self.network, self.stage = self.compiled, -2  # of unfreezing, that the network was wrapped for
         self.parallel = parallel
+        self.network, self.stage = self.compiled, -2  # of unfreezing, that the network was wrapped for
+        with self.frozen.still(0.0):
+            self.wrap(self.frozen.reached(0.0))
         self.modules = {"model": model} | ({"average": self.average.model} if self.average else {})
         self.optimizers = {"optimizer": self.optimizer}
 

@@ -12,17 +12,21 @@ from fathom.settings import override_all
 from fathom.task import Options, Sighting
 from fathom.training.run import Run
 from fathom.verbs.session import Session, conduct
-from fathom.verbs.train import begin, clean_refusal, set_threads
+from fathom.verbs.train import begin, clean_refusal, leads, set_threads
 
 if TYPE_CHECKING:
     from fathom.data.split import Data
+    from fathom.training.budget import Budget
     from fathom.training.experiment import Experiment
+    from fathom.verbs.transfer import Source
 
 
 def fit(
     model: Any,
     data: str | Path | None = None,
     *,
+    start: str | Path | None = None,
+    start_as: str | None = None,
     target: str | None = None,
     text: str | None = None,
     time: str | float | None = None,
@@ -45,30 +49,65 @@ def fit(
     fixes the length instead. ``optimizer`` is a live ``torch.optim`` optimizer of the module. The task
     is recognised from the data; ``target`` and ``text`` name columns of a table. ``balance`` is for rare
     classes: "weights" or "logits" in the loss, a "sampler", "auto" to decide by the counts, or "none".
+    ``start`` is a trained model to begin from: a run folder, a published size ("resnet50", or
+    "resnet50:IMAGENET1K_V2"), or a file of weights, of which ``start_as`` says the size where its names do
+    not. Which parts move, from when on and how fast is chosen by the number of rows, and said.
     """
     place = Path(model if data is None else data)
     model = None if data is None else model
     import torch  # noqa: F401 - first, since the budget does not pay for it
 
-    from fathom.training.budget import Budget
-
-    if time is not None and steps is not None:
-        raise InputError("give time or steps, not both: the length of a run has one source")
-    budget = Budget(seconds(time)) if time is not None else None
+    budget = bounded(time, steps)
     set_threads(threads)
     given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
-    name, origin, experiment, extra = propose(place, options, given, model, optimizer, balance, say)
+    source = beginning(start, start_as, model, place)
+    name, origin, experiment, extra = propose(place, options, given, model, optimizer, balance, say, source)
 
     origin["time"] = budget.seconds if budget is not None else None
     run = begin(out, name, {"origin": origin, "extra": extra})
-    run.load_report = getattr(model, "load_report", None)
     session = Session(
         run=run, experiment=experiment, name=name, device=device, observers=observers, export=export,
         say=say, budget=budget, extra=extra,
     )  # fmt: skip
     with clean_refusal(run):
-        return conduct(session)
+        carry_out(session, source)
+    run.load_report = getattr(session.extra.get("model", model), "load_report", None)
+    return run
+
+
+def carry_out(session: Session, source: "Source | None") -> None:
+    """The run itself; the weights that it begins from go into its folder first."""
+    if source is not None and leads():
+        from fathom.verbs.transfer import keep
+
+        keep(source, session.run.folder)
+    conduct(session)
+
+
+def bounded(time: str | float | None, steps: int | None) -> "Budget | None":
+    """The budget that ``time`` gives, begun now; None where the length is fixed in steps."""
+    from fathom.training.budget import Budget
+
+    if time is not None and steps is not None:
+        raise InputError("give time or steps, not both: the length of a run has one source")
+    return Budget(seconds(time)) if time is not None else None
+
+
+def beginning(start: str | Path | None, start_as: str | None, model: Any, data: Path) -> "Source | None":
+    """The trained model that ``fit`` begins from, before any data is read."""
+    if start is None:
+        if start_as is not None:
+            raise InputError(f"--as {start_as} tells what the file of --from is; give that too")
+        return None
+    if model is not None:
+        raise InputError(
+            "give a module or start, not both: weights of a module are loaded by its constructor"
+        )
+    from fathom.verbs.transfer import source
+
+    existing(data)
+    return source(start, start_as)
 
 
 def propose(
@@ -79,6 +118,7 @@ def propose(
     optimizer: Any,
     balance: str,
     say: Callable[[str], None],
+    source: "Source | None" = None,
 ) -> "tuple[str, dict[str, Any], Experiment, dict[str, Any]]":
     """Recognise and read the data, and say what was seen: name, origin, experiment, notes for the report."""
     import torch
@@ -87,20 +127,31 @@ def propose(
 
     path = existing(data)
     task, sighting = recognise(path, options)
-    for line in sighting.saw:
+    if source is not None:
+        from fathom.verbs.transfer import suited
+
+        suited(source, task)
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
         say(line)
+
+    for line in sighting.saw:
+        tell(line)
     origin = {
         "kind": "fit", "task": task, "path": str(path.resolve()), "target": options.target,
         "text": options.text, "skip_bad": options.skip_bad, "seed": options.seed,
         "settings": [list(p) for p in settings], "own_model": model is not None,
+        "start": source and source.described,
     }  # fmt: skip
-    experiment, loaded = build(origin, model, optimizer)
+    experiment, loaded = build(origin, model, optimizer, source, tell)
     chosen = decide(balance, experiment, loaded, say)
     origin["settings"] += [list(p) for p in chosen]
     experiment = override_all(experiment, chosen)
     if isinstance(model, torch.nn.Module):
         suit(model, experiment, loaded)
-    extra = {"baselines": simple_methods(experiment, loaded, say), "saw": list(sighting.saw)}
+    extra = {"baselines": simple_methods(experiment, loaded, say), "saw": told}
     return f"fit-{task}", origin, experiment, extra
 
 
@@ -114,26 +165,41 @@ def simple_methods(
     return found
 
 
-def rebuild_fit(origin: dict[str, Any], model: Any, optimizer: Any) -> "Experiment":
-    """The experiment of an earlier ``fit``, from its data; a live module is given again."""
+def rebuild_fit(origin: dict[str, Any], model: Any, optimizer: Any, folder: Path) -> "Experiment":
+    """The experiment of the ``fit`` in ``folder``, from its data; a live module is given again."""
     if origin["own_model"] and model is None:
         raise InputError(
             "this run trained a module of your own: fathom.resume(folder, module, optimizer=...)"
         )
     existing(Path(origin["path"]))
-    return build(origin, model, optimizer)[0]
+    source = None
+    if origin.get("start"):
+        from fathom.verbs.transfer import kept
+
+        source = kept(origin["start"], folder)
+    return build(origin, model, optimizer, source, lambda line: None)[0]
 
 
-def build(origin: dict[str, Any], model: Any, optimizer: Any) -> "tuple[Experiment, Data]":
-    """Read the data and let the task propose a run; a live module and optimizer take their places in it."""
+def build(
+    origin: dict[str, Any], model: Any, optimizer: Any, source: "Source | None", say: Callable[[str], None]
+) -> "tuple[Experiment, Data]":
+    """Read the data and let the task propose a run.
+
+    A live module and optimizer take their places in it, or the model of a source does.
+    """
     from fathom.training import GradientDescent, Live
     from fathom.training.optim import Live as LiveOptimizer
 
     options = Options(
-        target=origin["target"], text=origin["text"], skip_bad=origin["skip_bad"], seed=origin["seed"]
-    )
+        target=origin["target"], text=origin["text"], skip_bad=origin["skip_bad"], seed=origin["seed"],
+        fixed=source.fixed if source else {},
+    )  # fmt: skip
     task, data = catalog.task(origin["task"]).read(Path(origin["path"]), options)
     experiment = task.experiment(data, origin["seed"])
+    if source is not None:
+        from fathom.verbs.transfer import adapted
+
+        experiment = adapted(experiment, data, source, say)
     if model is not None:
         learning = experiment.learning
         if optimizer is not None and isinstance(learning, GradientDescent):

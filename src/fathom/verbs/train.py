@@ -144,7 +144,7 @@ def resume(
     elif origin["kind"] == "fit":
         from fathom.verbs.fit import rebuild_fit
 
-        rebuilt = rebuild_fit(origin, model, optimizer)
+        rebuilt = rebuild_fit(origin, model, optimizer, run.folder)
     else:
         own = "its own recipe: fathom train module:function --resume RUN"
         what = own if origin["kind"] == "function" else "live objects: fathom.resume(folder, experiment=...)"
