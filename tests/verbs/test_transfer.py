@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from fathom.architectures.convolutional import googlenet, lenet, resnet, vgg
 from fathom.cli.command import main
 from fathom.errors import InputError
-from fathom.training import weight_files
+from fathom.training import SGD, CrossEntropy, GradientDescent, Parallel, Unfreezing, weight_files
 from fathom.training.run import Run
 from fathom.training.weights import upstream_state
 from fathom.verbs.fit import fit
@@ -111,6 +111,7 @@ def test_from_a_run_the_body_and_the_way_to_look_at_pictures_are_taken_over(
     assert set(lines[1:5]) <= set(run.record["extra"]["saw"])  # the report tells it too
 
 
+@pytest.mark.slow
 def test_a_run_from_a_run_predicts_exports_and_serves_as_any(
     trained: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -213,6 +214,35 @@ def test_with_many_rows_all_of_it_moves_soon() -> None:
     assert probe["unfreezing"].stages == ((0.0, heads),)
     assert probe["optimizer"].layer_decay == whole["optimizer"].layer_decay == 1.0
     whole["unfreezing"].of(lenet.Config().build())
+
+
+@pytest.mark.slow
+def test_a_linear_probe_is_logistic_regression_on_the_frozen_features() -> None:
+    """The engine's loss, decay and steps, with only the head moving, reach scikit-learn's optimum."""
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    torch.manual_seed(0)
+    model = resnet.Config(depths=(1, 1), width=8, stem="3x3", classes=3, image_size=8).build()
+    images, labels = torch.randn(90, 3, 8, 8), torch.randint(3, (90,))
+    images += 0.5 * labels[:, None, None, None]
+    strength = 0.1  # of scikit-learn: it minimises half the squared weights and this times the sum of losses
+    how = GradientDescent(
+        objective=CrossEntropy(),
+        optimizer=SGD(learning_rate=0.5, weight_decay=1 / (strength * len(labels))),
+        unfreezing=Unfreezing(stages=((0.0, ("head",)),)),
+    )
+    learner = how.learner(model, 400, Parallel())
+    for step in range(400):
+        learner.update((images, labels), step)
+    with torch.no_grad():
+        features = model.eval().body(images).mean(dim=(2, 3)).numpy()
+    theirs = linear_model.LogisticRegression(C=strength, tol=1e-8, max_iter=5000).fit(
+        features, labels.numpy()
+    )
+    weight, bias = (torch.from_numpy(v).float() for v in (theirs.coef_, theirs.intercept_))
+    assert float(weight.abs().max()) > 0.05
+    own = [p.detach() - p.detach().mean(dim=0) for p in model.head.parameters()]  # one number for all classes
+    torch.testing.assert_close(own[0], weight - weight.mean(dim=0), rtol=0, atol=1e-3)  # changes no answer
+    torch.testing.assert_close(own[1], bias - bias.mean(), rtol=0, atol=1e-3)
 
 
 def test_heads_and_last_parts_are_found_by_what_depends_on_the_classes() -> None:
