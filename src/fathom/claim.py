@@ -4,6 +4,10 @@ A claim is a file of ``claims/`` that holds a literal ``CLAIM``. ``fathom verify
 once for every seed and keeps what came out, whether the sentence held or not. Arms are settings of recipes
 (``{"he": ("deep_mlp", "initialization=he"), ...}``), run by the engine; where an experiment needs code of its
 own, the file has ``measure(seed) -> {arm: {metric: value}}`` instead.
+
+The page of a claim (``fathom show NAME --page FILE``) shows the record. A file that also has
+``picture(seed, found)`` draws there what numbers cannot tell: it gives blocks of ``fathom.report``, and gets
+what ``measure`` found with that seed, as it stands in the record.
 """
 
 import re

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "br", "input"}
 
 
 @dataclass

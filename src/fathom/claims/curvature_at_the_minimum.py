@@ -14,6 +14,7 @@ that torch.func makes, ``gap`` their difference over the latter. ``sharpest``: a
 ``random``: mean over 100 random unit vectors; ``random_steepest``: the most curved of them. Of these three,
 ``curvature``: d^T H d; ``log_curvature``: its log10; ``rise/0_25`` to ``rise/2_0``, the values of the plot:
 how far the loss is above its minimum at that distance, mean of both sides; ``log_rise``: log10 of that at 1.
+``picture`` draws the loss over the plane of the two sharpest directions, and along single ones.
 """
 
 import math
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fathom.fundamentals.mathematics.curvature import Function
+    from fathom.report.markup import Block
 
 CLAIM = Claim(
     sentence="A trained network's loss is ten times as curved in its sharpest direction as in random ones.",
@@ -52,28 +54,17 @@ DISTANCES = (0.25, 0.5, 1.0, 2.0)
 def measure(seed: int) -> dict[str, dict[str, float]]:
     import torch
 
-    from fathom.fundamentals.mathematics.curvature import largest_curvature
-
     dice = torch.Generator().manual_seed(seed)
     loss, minimum = trained(dice)
     slope = torch.func.grad(loss)(minimum).norm()
     found = {"minimum": {"slope": float(slope), "loss": float(loss(minimum))}}
     exact = torch.linalg.eigvalsh(torch.func.hessian(loss)(minimum)).flip(0).tolist()
-    known: list[tuple[float, Tensor]] = []
-
-    def rest(weights: "Tensor") -> "Tensor":
-        """The loss less the curvature that is known."""
-        moved = weights - minimum
-        return loss(weights) - sum(value / 2 * (vector @ moved) ** 2 for value, vector in known)
-
-    for i in range(3):
-        value, vector = largest_curvature(rest, minimum, steps=3000, tolerance=1e-5)
+    known = sharpest_directions(loss, minimum, 3)
+    for i, (value, _) in enumerate(known):
         gap = abs(value - exact[i]) / exact[i]
         found[f"eigenvalue_{i + 1}"] = {"by_products": value, "by_matrix": exact[i], "gap": gap}
-        known.append((value, vector))
 
-    drawn = torch.randn(100, len(minimum), generator=dice, dtype=minimum.dtype)
-    random = torch.stack([profile(loss, minimum, d / d.norm()) for d in drawn])
+    random = torch.stack([profile(loss, minimum, d) for d in random_directions(minimum, dice)])
     for name, values in (
         ("sharpest", profile(loss, minimum, known[0][1])),
         ("random", random.mean(0)),
@@ -84,6 +75,30 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
         found[name] |= {f"rise/{d}".replace(".", "_"): r for d, r in zip(DISTANCES, rises, strict=True)}
         found[name]["log_rise"] = math.log10(rises[DISTANCES.index(1.0)])
     return found
+
+
+def sharpest_directions(loss: "Function", minimum: "Tensor", count: int) -> "list[tuple[float, Tensor]]":
+    """The largest curvatures at the minimum, each with its direction, by power iteration."""
+    from fathom.fundamentals.mathematics.curvature import largest_curvature
+
+    known: list[tuple[float, Tensor]] = []
+
+    def rest(weights: "Tensor") -> "Tensor":
+        """The loss less the curvature that is known."""
+        moved = weights - minimum
+        return loss(weights) - sum(value / 2 * (vector @ moved) ** 2 for value, vector in known)
+
+    for _ in range(count):
+        known.append(largest_curvature(rest, minimum, steps=3000, tolerance=1e-5))
+    return known
+
+
+def random_directions(minimum: "Tensor", dice: "torch.Generator") -> "Tensor":
+    """(100, weights), each of length 1."""
+    import torch
+
+    drawn = torch.randn(100, len(minimum), generator=dice, dtype=minimum.dtype)
+    return drawn / drawn.norm(dim=1, keepdim=True)
 
 
 def trained(dice: "torch.Generator") -> "tuple[Function, Tensor]":
@@ -128,3 +143,33 @@ def profile(loss: "Function", minimum: "Tensor", direction: "Tensor") -> "Tensor
     line = along_line(loss, minimum, direction, places)
     rise = (line.values[1:] - line.values[0]).view(2, -1).mean(0)
     return torch.cat([line.curvatures[:1], rise])
+
+
+def picture(seed: int, found: dict[str, dict[str, float]]) -> "list[Block]":
+    """The loss over the plane of the two sharpest directions, and along them beside random ones."""
+    import torch
+
+    from fathom.fundamentals.mathematics.curvature import over_plane
+    from fathom.report.charts import LineChart
+    from fathom.report.landscape import Landscape
+
+    dice = torch.Generator().manual_seed(seed)
+    loss, minimum = trained(dice)
+    (_, first), (_, second) = sharpest_directions(loss, minimum, 2)
+    random = random_directions(minimum, dice)
+    places = torch.linspace(-DISTANCES[-1], DISTANCES[-1], 61, dtype=minimum.dtype)
+    heights = over_plane(loss, minimum, first, second, places, places) - loss(minimum)
+    plane = Landscape(
+        places.numpy(), places.numpy(), heights.numpy(), (0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0),
+        caption="The loss over the plane of its two sharpest directions", x_title="along the sharpest",
+        y_title="along the second", quantity="loss above its minimum", marks=((0.0, 0.0, "minimum"),),
+    )  # fmt: skip
+    rise = torch.func.vmap(torch.func.vmap(loss))(minimum + places[:, None] * random[:, None]) - loss(minimum)
+    middle = len(places) // 2
+    series = {
+        "sharpest": heights[:, middle], "second": heights[middle], "random, mean of 100": rise.mean(0),
+        "random, highest of 100": rise.amax(0),
+    }  # fmt: skip
+    curves = {name: torch.stack([places, values], dim=1).numpy() for name, values in series.items()}
+    caption = "The loss above its minimum, along single directions"
+    return [plane, LineChart(curves, x="distance from the minimum", caption=caption)]

@@ -12,7 +12,7 @@ grid of five; the run that arrives first counts or, where none arrives, the one 
 ``rosenbrock/steps``, ``beale/steps``: steps until f < 1e-4 for good, since a long step may fall below it by
 chance and leave again; one more than the steps that were made, if it does not arrive. ``.../distance``: from
 the last point to the minimum, in the plane. ``.../rate``: the rate that counts. The arm ``best_other`` has
-the least of all but L-BFGS.
+the least of all but L-BFGS. ``picture`` runs the races of one seed once more, at those rates.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,8 @@ from fathom.claim import Claim
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
+
+    from fathom.report.markup import Block
 
 CLAIM = Claim(
     sentence="In smooth valleys L-BFGS arrives before nineteen others, and momentum beats plain descent.",
@@ -53,6 +55,9 @@ GRADIENT = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # for steps in proportion to the grad
 SCALED = (0.01, 0.03, 0.1, 0.3, 1.0)  # for steps of about one rate in each coordinate
 LARGE = (0.03, 0.1, 0.3, 1.0, 3.0)  # for those of them whose steps shrink or average
 Make = Callable[["list[Tensor]", float], "Optimizer"]
+Surface = Callable[["Tensor"], "Tensor"]
+Measured = dict[str, dict[str, float]]  # runner -> metric -> value
+WINDOWS = {"rosenbrock": ((-2.0, 2.0), (-1.0, 3.0)), "beale": ((0.0, 4.5), (-1.5, 1.5))}  # of the picture
 
 
 def entrants() -> dict[str, tuple[Make, tuple[float, ...]]]:
@@ -121,18 +126,26 @@ def as_row(parameters: "list[Tensor]", rate: float) -> "Optimizer":
     return OfRow([row], rate)
 
 
-def measure(seed: int) -> dict[str, dict[str, float]]:
+def courses(seed: int) -> "dict[str, tuple[Surface, Tensor]]":
+    """Each surface by name, with the start that ``seed`` draws and the minimum, (2, 2)."""
     import torch
 
     from fathom.fundamentals.mathematics.descent import beale, rosenbrock
 
     dice = torch.Generator().manual_seed(seed)
     surfaces = {"rosenbrock": (rosenbrock, (-1.2, 1.0), (1.0, 1.0)), "beale": (beale, (1.0, 1.0), (3.0, 0.5))}
-    runners = entrants()
-    found: dict[str, dict[str, float]] = {name: {} for name in (*runners, "best_other")}
+    found: dict[str, tuple[Surface, Tensor]] = {}
     for name, (surface, start, minimum) in surfaces.items():
         places = torch.tensor([start, minimum], dtype=torch.float64)
         places[0] += 0.2 * torch.rand(2, dtype=torch.float64, generator=dice) - 0.1
+        found[name] = surface, places
+    return found
+
+
+def measure(seed: int) -> Measured:
+    runners = entrants()
+    found: Measured = {name: {} for name in (*runners, "best_other")}
+    for name, (surface, places) in courses(seed).items():
         for runner, (make, rates) in runners.items():
             steps, distance, rate = min(run(surface, places, make, rate) for rate in rates)
             found[runner] |= {f"{name}/steps": steps, f"{name}/distance": distance, f"{name}/rate": rate}
@@ -141,9 +154,7 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def run(
-    surface: "Callable[[Tensor], Tensor]", places: "Tensor", make: Make, rate: float
-) -> tuple[float, float, float]:
+def run(surface: Surface, places: "Tensor", make: Make, rate: float) -> tuple[float, float, float]:
     """Steps to arrive for good and the distance at the end, from the first of ``places`` to the second."""
     from fathom.fundamentals.mathematics.descent import trajectory
 
@@ -151,3 +162,40 @@ def run(
     path = trajectory(surface, start, lambda parameters: make(parameters, rate), STEPS)
     away = (path.values >= TARGET).nonzero()
     return float(away.max()) + 1, float((path.points[-1] - minimum).norm()), rate
+
+
+def picture(seed: int, found: Measured) -> "list[Block]":
+    """Both valleys from above, and the paths of all through them, each at the rate that counted."""
+    from fathom.fundamentals.mathematics.descent import trajectory
+    from fathom.report.race import Race
+
+    races: list[Block] = []
+    for name, (surface, places) in courses(seed).items():
+        paths, told, rows = {}, {}, []
+        for runner, (make, _) in entrants().items():
+            scores = found[runner]
+            steps, distance, rate = (scores[f"{name}/{what}"] for what in ("steps", "distance", "rate"))
+            path = trajectory(surface, places[0], lambda p, make=make, rate=rate: make(p, rate), STEPS)
+            paths[runner] = path.points.numpy()
+            told[runner] = f"{steps:.0f}" if steps <= STEPS else ""
+            rows.append((runner, rate, int(steps) if steps <= STEPS else None, distance))
+        columns = ("optimizer", "rate", "steps to arrive", "distance at the end")
+        races.append(Race(valley(name, surface, places), paths, told, columns, rows))
+    return races
+
+
+def valley(name: str, surface: Surface, places: "Tensor") -> Any:
+    """The map of a surface."""
+    import torch
+
+    from fathom.report.landscape import Landscape
+
+    x, y = (torch.linspace(low, high, 241, dtype=torch.float64) for low, high in WINDOWS[name])
+    points = torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1)
+    start, minimum = places.tolist()
+    return Landscape(
+        x.numpy(), y.numpy(), surface(points).numpy(), (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
+        caption=f"{name.capitalize()}'s valley; beside each name, steps to arrive",
+        x_title="x", y_title="y", quantity="function", shaded=False,
+        marks=((*start, "start"), (*minimum, "minimum")),
+    )  # fmt: skip

@@ -10,7 +10,9 @@ HELP = "one system: idea, paper, file, recipes, what was measured"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="a system, a primitive, a recipe or a claim")
-    parser.add_argument("--page", metavar="FILE", help="of a claim: its table and plots, as a page")
+    parser.add_argument(
+        "--page", metavar="FILE", help="of a claim: promises, pictures, table and plots, as a page"
+    )
     parser.add_argument("--json", action="store_true")
 
 
@@ -57,11 +59,9 @@ def show_claim(args: argparse.Namespace) -> int:
     entry, record = catalog.claim(args.name), evidence.claims().get(args.name)
     claim = entry.claim
     if args.page:
-        from fathom.verbs.compare import write_arms
+        from fathom.verbs.claim_page import write_claim
 
-        if record is None:
-            raise InputError(f"nothing was measured of {args.name} yet; first: fathom verify {args.name}")
-        write_arms(Path(args.page), record | {"title": claim.sentence})
+        write_claim(args.name, Path(args.page))
         print(f"page  {args.page}")
         return 0
     if args.json:

@@ -11,6 +11,7 @@ from fathom.report.page import Section, page
 from fathom.report.run_report import readable, spreads
 
 CHARTS = 6  # metrics drawn as bars; the table holds all of them
+WIDEST = 8  # runs that stand side by side
 VERDICTS = 4  # tests told in words; the table holds all of them
 REAL = 0.05  # p-values below are called a difference
 
@@ -18,27 +19,29 @@ REAL = 0.05  # p-values below are called a difference
 def compare_report(
     *,
     runs: Sequence[Mapping[str, Any]],
-    differences: Mapping[str, tuple],
+    differences: Mapping[str, tuple] | None,
     tests: Sequence[Mapping[str, Any]],
     command: str = "",
     title: str = "",
     pairs: str = "items",
+    leading: Sequence[Section] = (),
     language: str = "en",
 ) -> str:
     """The page that compares runs.
 
     Each run maps ``name``, ``metrics`` (name -> number or Interval), ``curves`` (name -> points (x, y)),
     ``bands`` (name -> low and high of each point), ``cost`` and ``recipe``; all but the name may be missing.
-    ``differences`` maps a setting to its value in each run, in their order. Each test maps ``metric``, ``a``,
-    ``b`` (names of runs) and the fields of a PairedTest, whose difference is a - b over ``pairs``. Raises
+    ``differences`` maps a setting to its value in each run, in their order; None where what differs is code,
+    not settings. Each test maps ``metric``, ``a``, ``b`` (names of runs) and the fields of a PairedTest,
+    whose difference is a - b over ``pairs``. The sections ``leading`` come before all others. Raises
     InputError for fewer than two runs, names that repeat, or a difference without one value per run.
     """
     names = [str(run["name"]) for run in runs]
-    _check(names, differences)
-    sections = [
-        Section("What differs", _differences(names, differences)),
-        Section("Results", [*_results(names, runs), *_bars(names, runs)]),
-    ]
+    _check(names, differences or {})
+    sections = [*leading]
+    if differences is not None:
+        sections.append(Section("What differs", _differences(names, differences)))
+    sections.append(Section("Results", [*_results(names, runs), *_bars(names, runs)]))
     if tests:
         sections.append(Section("Is the difference real?", _tests(tests, pairs)))
     charts = _curves(names, runs)
@@ -53,10 +56,13 @@ def compare_report(
     if recipes:
         sections.append(Section("Recipes", recipes))
     title = title or f"{' and '.join(names) if len(names) == 2 else f'{len(names)} runs'} compared"
-    subtitle = f"{number(len(differences))} setting{'' if len(differences) == 1 else 's'} differ" + (
-        "s." if len(differences) == 1 else "."
-    )
-    return page(title, subtitle, sections, language=language, command=command)
+    return page(title, _counted(differences), sections, language=language, command=command)
+
+
+def _counted(differences: Mapping[str, tuple] | None) -> str:
+    if differences is None:
+        return ""
+    return "1 setting differs." if len(differences) == 1 else f"{number(len(differences))} settings differ."
 
 
 def _check(names: Sequence[str], differences: Mapping[str, tuple]) -> None:
@@ -134,6 +140,14 @@ def _curves(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[Blo
 
 
 def _side_by_side(names: Sequence[str], mappings: Sequence[Mapping[str, Any]], caption: str) -> Table | None:
+    """A column for each run; beyond ``WIDEST`` of them a row for each, which a screen can hold."""
+    if len(names) > WIDEST:
+        keys = _keys(mappings)
+        across = [
+            (name, *(held.get(key) for key in keys)) for name, held in zip(names, mappings, strict=True)
+        ]
+        align = ("left", *("right" for _ in keys))
+        return Table(("name", *map(readable, keys)), across, caption, align) if keys else None
     rows = [(readable(key), *(mapping.get(key) for mapping in mappings)) for key in _keys(mappings)]
     align = ("left", *("right" for _ in names))
     return Table(("name", *names), rows, caption, align) if rows else None

@@ -11,8 +11,8 @@ import numpy as np
 Number = int | float | np.number
 
 # What a chart shows of a chart: elements that have no content are closed in place.
-LEAVES = frozenset({"path", "line", "rect", "circle", "image"})
-VOID = frozenset({"meta", "img", "br"})
+LEAVES = frozenset({"path", "line", "rect", "circle", "image", "animate", "animateTransform"})
+VOID = frozenset({"meta", "img", "br", "input"})
 DASH = "\u2013"
 
 

@@ -45,6 +45,7 @@ THEMES = {
 }
 
 LEVELS = 16  # steps of the heat scale
+LANES = 24  # runners of a race that can be pointed at
 HEAT = {"light": ("#ffffff", "#0b5878"), "dark": ("#161b22", "#7fd0ec")}
 
 
@@ -90,7 +91,11 @@ def _numbered() -> str:
         f"td.h{i}{{background:var(--h{i});color:var(--i{i})}}path.h{i}{{fill:var(--h{i})}}"
         for i in range(LEVELS)
     )
-    return series + levels
+    pointed = "".join(
+        f".race:has(.legend li:nth-child({lane + 1}):hover) .plot .lane:not(.r{lane}){{opacity:.06}}"
+        for lane in range(LANES)
+    )
+    return series + levels + pointed
 
 
 RULES = """
@@ -174,6 +179,18 @@ tr.strong>*{font-weight:650}
 .d2{stroke-dasharray:2 4}
 .d3{stroke-dasharray:9 3 2 3}
 .ideal{fill:none;stroke:var(--ink);stroke-dasharray:4 4;vector-effect:non-scaling-stroke}
+.contour{fill:none;stroke:var(--soft);opacity:.45;vector-effect:non-scaling-stroke}
+.place{fill:none;stroke:var(--ink);stroke-width:2}
+.plot .place-name{fill:var(--ink);font-weight:650;stroke:var(--surface);stroke-width:4px;
+ paint-order:stroke;stroke-linejoin:round}
+.race .plot .line{stroke-width:1.75}
+.race .plot .dots{stroke-width:9}
+.race .finish{display:none}
+.race .legend li{cursor:default}
+.hold{display:inline-flex;gap:.4rem;align-items:center;font-size:.8125rem;color:var(--soft)}
+.race:has(:checked) .runner{display:none}
+.race:has(:checked) .finish{display:inline}
+.race:has(:checked) .leg{opacity:1!important}
 .bar{opacity:.85}
 .whisker{stroke:var(--ink);stroke-width:1.5}
 .bars{list-style:none;margin:0;padding:0;display:grid;gap:.6rem;font-size:.875rem}
@@ -235,6 +252,12 @@ footer code{overflow-wrap:anywhere}
  nav a:hover{color:var(--ink);border-color:var(--accent)}
 }
 @media (prefers-reduced-motion:reduce){html{scroll-behavior:auto}}
+@media (prefers-reduced-motion:reduce),print{
+ .runner,.hold{display:none}
+ .race .finish{display:inline}
+ .leg{opacity:1!important}
+}
+@media (max-width:44rem){.map .plot{height:300px}}
 @media print{
  body{font-size:11pt;background:#fff}
  nav,.skip,.numbers{display:none}

@@ -8,11 +8,14 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fathom.errors import InputError
 from fathom.training.run import Run
 from fathom.verbs.report import cost, title_of
+
+if TYPE_CHECKING:
+    from fathom.report.page import Section
 
 
 def compare(first: str | Path, second: str | Path, *, out: str | Path | None = None) -> dict[str, Any]:
@@ -103,27 +106,29 @@ def joined(outcomes: Sequence[Any]) -> list[tuple[float, float, float, float]]:
     return points
 
 
-def write_arms(page: Path, record: Mapping[str, Any]) -> None:
-    """The page of a comparison of arms."""
+def write_arms(page: Path, record: Mapping[str, Any], leading: Sequence["Section"] = ()) -> None:
+    """The page of a comparison of arms, or of what code measured; ``leading`` sections come first."""
     from fathom.report.compare_report import compare_report
     from fathom.report.intervals import Interval
     from fathom.report.page import write
 
     runs = []
+    measured = not record["arms"]  # each arm has metrics of its own, and no settings
     fell = any(m.get("diverged", {}).get("mean") for m in record["summary"].values())
     for arm, metrics in record["summary"].items():
         curve = record["curves"].get(arm) or []
         runs.append({
             "name": arm,
             "metrics": {k: Interval(m["mean"], m["low"], m["high"]) if m["seeds"] > 1 else m["mean"]
-                        for k, m in metrics.items() if "/" in k or (fell and k == "diverged")},
+                        for k, m in metrics.items() if "/" in k or measured or (fell and k == "diverged")},
             "curves": {"loss": [point[:2] for point in curve]} if curve else {},
             "bands": {"loss": ([p[2] for p in curve], [p[3] for p in curve])} if curve else {},
             "cost": {k: metrics[k]["mean"] for k in ("seconds", "steps") if k in metrics},
         })  # fmt: skip
     made = compare_report(
-        runs=runs, differences={k: tuple(v) for k, v in record["settings"].items()}, tests=record["tests"],
-        command=record["command"], title=record["title"], pairs="seeds",
+        runs=runs, differences=None if measured else {k: tuple(v) for k, v in record["settings"].items()},
+        tests=record["tests"], command=record["command"], title=record["title"], pairs="seeds",
+        leading=leading,
     )  # fmt: skip
     write(page, made)
 
