@@ -192,14 +192,14 @@ def paired(runs: list[Run]) -> tuple[list[dict[str, Any]], str]:
 def score(run: Run) -> tuple[Any, Any]:
     """What a run's model does on its own held-out split, and what that split is."""
     from fathom.deployment.artifact import open_artifact
-    from fathom.verbs.fit import build
+    from fathom.verbs.fit import reread
     from fathom.verbs.train import rebuild
 
     origin = run.record["origin"]
     if origin["kind"] == "recipe":
         data = rebuild(origin).data.load()
     elif origin["kind"] == "fit":
-        data = build({**origin, "own_model": False, "settings": []}, None, None)[1]
+        data = reread(origin, run.folder)
     else:
         raise InputError(f"{run.folder} was made from live objects, whose data is not stored")
     artifact = open_artifact(run.folder, calibrated=False)  # as it was scored at the end of training

@@ -172,12 +172,22 @@ def rebuild_fit(origin: dict[str, Any], model: Any, optimizer: Any, folder: Path
             "this run trained a module of your own: fathom.resume(folder, module, optimizer=...)"
         )
     existing(Path(origin["path"]))
-    source = None
-    if origin.get("start"):
-        from fathom.verbs.transfer import kept
+    return build(origin, model, optimizer, begun_from(origin, folder), lambda line: None)[0]
 
-        source = kept(origin["start"], folder)
-    return build(origin, model, optimizer, source, lambda line: None)[0]
+
+def reread(origin: dict[str, Any], folder: Path) -> "Data":
+    """The data of the ``fit`` in ``folder``, read again as it was read then."""
+    plain = {**origin, "own_model": False, "settings": []}
+    return build(plain, None, None, begun_from(origin, folder), lambda line: None)[1]
+
+
+def begun_from(origin: dict[str, Any], folder: Path) -> "Source | None":
+    """What the run in ``folder`` began from, where it did not begin from nothing."""
+    if not origin.get("start"):
+        return None
+    from fathom.verbs.transfer import kept
+
+    return kept(origin["start"], folder)
 
 
 def build(

@@ -23,7 +23,7 @@ def finished(run: str | Path | Run) -> Run:
 
 def data_of(run: Run) -> "Data":
     """The splits that ``run`` was made from; ``InputError`` where a run does not store what they are."""
-    from fathom.verbs.fit import build, existing
+    from fathom.verbs.fit import existing, reread
     from fathom.verbs.train import rebuild
 
     origin = run.record["origin"]
@@ -31,7 +31,7 @@ def data_of(run: Run) -> "Data":
         return rebuild(origin).data.load()
     if origin["kind"] == "fit":
         existing(Path(origin["path"]))
-        return build({**origin, "own_model": False, "settings": []}, None, None)[1]
+        return reread(origin, run.folder)
     what = "live objects" if origin["kind"] == "live" else "a recipe of your own"
     raise InputError(
         f"{run.folder} was made from {what}, whose data is not stored; give labelled data with --data PATH"
