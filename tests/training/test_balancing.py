@@ -394,7 +394,7 @@ def proposed(file: Path) -> tuple[Experiment, Data]:
         "task": "tabular_classification", "path": str(file), "target": "state", "text": None,
         "skip_bad": False, "seed": 0, "settings": [],
     }  # fmt: skip
-    return build(origin, None, None)
+    return build(origin, None, None, None, lambda line: None)
 
 
 def test_auto_counts_says_and_decides(tmp_path: Path) -> None:

@@ -53,8 +53,7 @@ def fit(
     "resnet50:IMAGENET1K_V2"), or a file of weights, of which ``start_as`` says the size where its names do
     not. Which parts move, from when on and how fast is chosen by the number of rows, and said.
     """
-    place = Path(model if data is None else data)
-    model = None if data is None else model
+    model, place = (None, Path(model)) if data is None else (model, Path(data))
     import torch  # noqa: F401 - first, since the budget does not pay for it
 
     budget = bounded(time, steps)
