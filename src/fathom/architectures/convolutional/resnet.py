@@ -219,156 +219,64 @@ UPSTREAMS = {
     },
 }
 
-# What torchvision publishes, with the accuracies (per cent) that it tells. Of a SHA-256 it tells the first 8
-# digits, in the name of the file; `fathom.training.weight_files` keeps the whole of what comes.
-WEIGHTS = {
+# What torchvision publishes: file, mebibytes, accuracy (per cent) of the first guess and among five, and the
+# side to which pictures are resized. Of a SHA-256 it tells the first 8 digits, in the name of the file;
+# `fathom.training.weight_files` keeps the whole of what comes.
+PUBLISHED = {
     "resnet18": {
-        "IMAGENET1K_V1": {
-            "upstream": "torchvision", "sha256": "f37072fd", "mebibytes": 44.661,
-            "address": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 69.758, "top-5": 89.078},
-            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
+        "IMAGENET1K_V1": ("resnet18-f37072fd", 44.661, 69.758, 89.078, 256),
     },
     "resnet34": {
-        "IMAGENET1K_V1": {
-            "upstream": "torchvision", "sha256": "b627a593", "mebibytes": 83.275,
-            "address": "https://download.pytorch.org/models/resnet34-b627a593.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 73.314, "top-5": 91.42},
-            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
+        "IMAGENET1K_V1": ("resnet34-b627a593", 83.275, 73.314, 91.42, 256),
     },
     "resnet50": {
-        "IMAGENET1K_V1": {
-            "upstream": "torchvision", "sha256": "0676ba61", "mebibytes": 97.781,
-            "address": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 76.13, "top-5": 92.862},
-            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
-        "IMAGENET1K_V2": {
-            "upstream": "torchvision", "sha256": "11ad3fa6", "mebibytes": 97.79,
-            "address": "https://download.pytorch.org/models/resnet50-11ad3fa6.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 80.858, "top-5": 95.434},
-            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
+        "IMAGENET1K_V1": ("resnet50-0676ba61", 97.781, 76.13, 92.862, 256),
+        "IMAGENET1K_V2": ("resnet50-11ad3fa6", 97.79, 80.858, 95.434, 232),
     },
     "resnet101": {
-        "IMAGENET1K_V1": {
-            "upstream": "torchvision", "sha256": "63fe2227", "mebibytes": 170.511,
-            "address": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 77.374, "top-5": 93.546},
-            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
-        "IMAGENET1K_V2": {
-            "upstream": "torchvision", "sha256": "cd907fc2", "mebibytes": 170.53,
-            "address": "https://download.pytorch.org/models/resnet101-cd907fc2.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 81.886, "top-5": 95.78},
-            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
+        "IMAGENET1K_V1": ("resnet101-63fe2227", 170.511, 77.374, 93.546, 256),
+        "IMAGENET1K_V2": ("resnet101-cd907fc2", 170.53, 81.886, 95.78, 232),
     },
     "resnet152": {
-        "IMAGENET1K_V1": {
-            "upstream": "torchvision", "sha256": "394f9c45", "mebibytes": 230.434,
-            "address": "https://download.pytorch.org/models/resnet152-394f9c45.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 78.312, "top-5": 94.046},
-            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
-        "IMAGENET1K_V2": {
-            "upstream": "torchvision", "sha256": "f82ba261", "mebibytes": 230.474,
-            "address": "https://download.pytorch.org/models/resnet152-f82ba261.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 82.284, "top-5": 96.002},
-            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
+        "IMAGENET1K_V1": ("resnet152-394f9c45", 230.434, 78.312, 94.046, 256),
+        "IMAGENET1K_V2": ("resnet152-f82ba261", 230.474, 82.284, 96.002, 232),
     },
     "resnext50": {
-        "IMAGENET1K_V1": {
-            "upstream": "torchvision", "sha256": "7cdf4587", "mebibytes": 95.789,
-            "address": "https://download.pytorch.org/models/resnext50_32x4d-7cdf4587.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 77.618, "top-5": 93.698},
-            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
-        "IMAGENET1K_V2": {
-            "upstream": "torchvision", "sha256": "1a0047aa", "mebibytes": 95.833,
-            "address": "https://download.pytorch.org/models/resnext50_32x4d-1a0047aa.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 81.198, "top-5": 95.34},
-            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
+        "IMAGENET1K_V1": ("resnext50_32x4d-7cdf4587", 95.789, 77.618, 93.698, 256),
+        "IMAGENET1K_V2": ("resnext50_32x4d-1a0047aa", 95.833, 81.198, 95.34, 232),
     },
     "resnext101": {
-        "IMAGENET1K_V1": {
-            "upstream": "torchvision", "sha256": "8ba56ff5", "mebibytes": 339.586,
-            "address": "https://download.pytorch.org/models/resnext101_32x8d-8ba56ff5.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 79.312, "top-5": 94.526},
-            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
-        "IMAGENET1K_V2": {
-            "upstream": "torchvision", "sha256": "110c445d", "mebibytes": 339.673,
-            "address": "https://download.pytorch.org/models/resnext101_32x8d-110c445d.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 82.834, "top-5": 96.228},
-            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
+        "IMAGENET1K_V1": ("resnext101_32x8d-8ba56ff5", 339.586, 79.312, 94.526, 256),
+        "IMAGENET1K_V2": ("resnext101_32x8d-110c445d", 339.673, 82.834, 96.228, 232),
     },
     "wide_resnet50": {
-        "IMAGENET1K_V1": {
-            "upstream": "torchvision", "sha256": "95faca4d", "mebibytes": 131.82,
-            "address": "https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 78.468, "top-5": 94.086},
-            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
-        "IMAGENET1K_V2": {
-            "upstream": "torchvision", "sha256": "9ba9bcbe", "mebibytes": 263.124,
-            "address": "https://download.pytorch.org/models/wide_resnet50_2-9ba9bcbe.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 81.602, "top-5": 95.758},
-            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
+        "IMAGENET1K_V1": ("wide_resnet50_2-95faca4d", 131.82, 78.468, 94.086, 256),
+        "IMAGENET1K_V2": ("wide_resnet50_2-9ba9bcbe", 263.124, 81.602, 95.758, 232),
     },
     "wide_resnet101": {
-        "IMAGENET1K_V1": {
-            "upstream": "torchvision", "sha256": "32ee1156", "mebibytes": 242.896,
-            "address": "https://download.pytorch.org/models/wide_resnet101_2-32ee1156.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 78.848, "top-5": 94.284},
-            "preprocessing": {"resize": 256, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
-        "IMAGENET1K_V2": {
-            "upstream": "torchvision", "sha256": "d733dc28", "mebibytes": 484.747,
-            "address": "https://download.pytorch.org/models/wide_resnet101_2-d733dc28.pth",
-            "licence": "BSD-3-Clause; terms of ImageNet may apply",
-            "accuracy": {"top-1": 82.51, "top-5": 96.02},
-            "preprocessing": {"resize": 232, "crop": 224, "interpolation": "bilinear",
-                "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)},
-        },
+        "IMAGENET1K_V1": ("wide_resnet101_2-32ee1156", 242.896, 78.848, 94.284, 256),
+        "IMAGENET1K_V2": ("wide_resnet101_2-d733dc28", 484.747, 82.51, 96.02, 232),
     },
-}  # fmt: skip
+}
+
+
+def weights_of(file: str, mebibytes: float, first: float, five: float, resize: int) -> dict[str, Any]:
+    """A row of ``PUBLISHED`` with all that is the same for every file."""
+    return {
+        "upstream": "torchvision", "sha256": file.rpartition("-")[2], "mebibytes": mebibytes,
+        "address": f"https://download.pytorch.org/models/{file}.pth",
+        "licence": "BSD-3-Clause; terms of ImageNet may apply",
+        "accuracy": {"top-1": first, "top-5": five},
+        "preprocessing": {
+            "resize": resize, "crop": 224, "interpolation": "bilinear",
+            "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225),
+        },
+    }  # fmt: skip
+
+
+WEIGHTS = {
+    size: {name: weights_of(*facts) for name, facts in files.items()} for size, files in PUBLISHED.items()
+}
 
 RESNET50 = Config(depths=(3, 4, 6, 3), block="bottleneck")
 RESNET101 = replace(RESNET50, depths=(3, 4, 23, 3))
