@@ -26,6 +26,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--balance", default="none", choices=["none", "auto", "weights", "logits", "sampler"],
         help="for rare classes: weights or logits in the loss, a sampler, or auto to decide by the counts",
     )  # fmt: skip
+    parser.add_argument(
+        "--loss", metavar="FUNCTION", help="module:function of your own, (output, target) -> loss"
+    )
     parser.add_argument("--skip-bad", action="store_true", help="leave out what cannot be read, and count it")
     parser.add_argument("--out", metavar="FOLDER", help="the run folder (default: runs/<time>-fit-<task>)")
     parser.add_argument("--seed", type=int, default=0)
@@ -38,17 +41,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from fathom.verbs.fit import existing, fit, seconds
+    from fathom.verbs.own_loss import named_loss
 
     existing(Path(args.data))
     if args.time is not None:
         seconds(args.time)
     from fathom.cli.progress import Progress
 
+    loss = named_loss(args.loss) if args.loss else None
     show = Progress(quiet=args.json)
     try:
         done = fit(
             args.data, start=args.start, start_as=args.start_as, target=args.target, text=args.text,
-            time=args.time, settings=pairs(args.settings),
+            time=args.time, loss=loss, settings=pairs(args.settings),
             balance=args.balance, skip_bad=args.skip_bad, out=args.out, seed=args.seed, device=args.device,
             threads=args.threads,
             observers=[show], export=not args.no_export,

@@ -18,6 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         help="the run folder (default: runs/<time>-<recipe>); with --find-lr the picture, .svg or .png",
     )
+    parser.add_argument(
+        "--loss", metavar="FUNCTION", help="module:function of your own, (output, target) -> loss"
+    )
     parser.add_argument("--resume", metavar="RUN", help="go on with this run folder")
     parser.add_argument("--seed", type=int)
     parser.add_argument(
@@ -43,13 +46,16 @@ def run(args: argparse.Namespace) -> int:
         return find_rate(args)
     from fathom.cli.progress import Progress
     from fathom.verbs import train as verb
+    from fathom.verbs.own_loss import named_loss
 
     for place in (args.recipe, args.resume):
         refuse_code(place)
     if args.recipe and ":" not in args.recipe:
         verb.describe(args.recipe, [])  # an unknown name is refused before torch is imported
+    loss = named_loss(args.loss) if args.loss else None
     show = Progress(quiet=args.json)
     common = {
+        "loss": loss,
         "device": args.device, "threads": args.threads, "observers": [show], "export": not args.no_export,
         "say": (lambda text: None) if args.json else (lambda text: print(text, file=sys.stderr)),
     }  # fmt: skip
@@ -70,9 +76,10 @@ def run(args: argparse.Namespace) -> int:
 
 def find_rate(args: argparse.Namespace) -> int:
     """The range test: the curve as a table or a picture, and the command that uses what it suggests."""
-    if args.resume or args.tensorboard or args.no_export:
+    if args.resume or args.tensorboard or args.no_export or args.loss:
         raise InputError(
-            "--find-lr tries a recipe out: --resume, --tensorboard and --no-export belong to a training run"
+            "--find-lr tries a recipe out: --resume, --tensorboard, --no-export and --loss belong to a"
+            " training run"
         )
     if args.out and not args.out.endswith((".svg", ".png")):
         raise InputError(f"--find-lr draws a picture: end --out {args.out} in .svg or .png")

@@ -11,6 +11,7 @@ from fathom.errors import InputError, refuse_code
 from fathom.settings import override_all
 from fathom.task import Options, Sighting
 from fathom.training.run import Run
+from fathom.verbs.own_loss import name_of, with_loss
 from fathom.verbs.session import Session, conduct
 from fathom.verbs.train import begin, clean_refusal, leads, set_threads
 
@@ -32,6 +33,7 @@ def fit(
     time: str | float | None = None,
     steps: int | None = None,
     optimizer: Any = None,
+    loss: Callable[..., Any] | None = None,
     settings: Sequence[tuple[str, str]] = (),
     balance: str = "none",
     skip_bad: bool = False,
@@ -46,9 +48,10 @@ def fit(
     """Train on the data at a path: ``fit("photos/")``, or ``fit(net, "photos/")`` with an ``nn.Module``.
 
     ``time`` ("5m", "90s", seconds) bounds the whole call, the first import of torch excepted; ``steps``
-    fixes the length instead. ``optimizer`` is a live ``torch.optim`` optimizer of the module. The task
-    is recognised from the data; ``target`` and ``text`` name columns of a table. ``balance`` is for rare
-    classes: "weights" or "logits" in the loss, a "sampler", "auto" to decide by the counts, or "none".
+    fixes the length instead. ``optimizer`` is a live ``torch.optim`` optimizer of the module, and
+    ``loss(output, target)`` a function in the place of the task's loss. The task is recognised from the
+    data; ``target`` and ``text`` name columns of a table. ``balance`` is for rare classes: "weights" or
+    "logits" in the loss, a "sampler", "auto" to decide by the counts, or "none".
     ``start`` is a trained model to begin from: a run folder, a published size ("resnet50", or
     "resnet50:IMAGENET1K_V2"), or a file of weights, of which ``start_as`` says the size where its names do
     not. Which parts move, from when on and how fast is chosen by the number of rows, and said.
@@ -63,6 +66,7 @@ def fit(
     source = beginning(start, start_as, model, place)
     name, origin, experiment, extra = propose(place, options, given, model, optimizer, balance, say, source)
 
+    experiment, origin["own_loss"] = with_loss(experiment, loss), name_of(loss)
     origin["time"] = budget.seconds if budget is not None else None
     run = begin(out, name, {"origin": origin, "extra": extra})
     session = Session(

@@ -12,6 +12,7 @@ from fathom import catalog
 from fathom.errors import InputError
 from fathom.settings import override_all
 from fathom.training.run import Run, create
+from fathom.verbs.own_loss import given_again, name_of, with_loss
 from fathom.verbs.session import Session, conduct
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def train(
     recipe: "str | Experiment",
     *,
     settings: Sequence[Setting] = (),
+    loss: Callable[..., Any] | None = None,
     out: str | Path | None = None,
     seed: int | None = None,
     device: str = "auto",
@@ -37,15 +39,19 @@ def train(
 ) -> Run:
     """Train ``recipe``: a name of the catalogue, ``module:function`` of yours, or an ``Experiment``.
 
-    ``settings`` are pairs of a dotted name and a value as text, as of ``--set``. Raises ``InputError``
-    for what cannot be used, ``Interrupted`` after SIGTERM or Ctrl-C, ``RunError`` for a failed run.
+    ``settings`` are pairs of a dotted name and a value as text, as of ``--set``. ``loss(output, target)``, a
+    function of yours, takes the place of the recipe's; its gradient is checked first. Raises
+    ``InputError`` for what cannot be used, ``Interrupted`` after SIGTERM or Ctrl-C, ``RunError`` for a
+    failed run.
     """
     changes = [*settings, *([("seed", str(seed))] if seed is not None else [])]
     name, origin = describe(recipe, changes)
+    origin["own_loss"] = name_of(loss)
     run = begin(out, name, {"origin": origin})
     with clean_refusal(run):
         set_threads(threads)
         experiment = rebuild(origin) if isinstance(recipe, str) else override_all(recipe, changes)
+        experiment = with_loss(experiment, loss)
         if tensorboard and leads():
             from fathom.training.track import TensorBoard
 
@@ -100,7 +106,7 @@ def rebuild(origin: dict[str, Any]) -> "Experiment":
     return override_all(catalog.recipe(origin["name"]).load()(), origin["settings"])
 
 
-def load_function(name: str) -> Any:
+def load_function(name: str, what: str = "recipe") -> Any:
     """``module:function`` that the person at the keyboard named (never one that a file names)."""
     import importlib
     import sys
@@ -110,7 +116,7 @@ def load_function(name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise InputError(f"there is no recipe {name!r}: {error}") from error
+        raise InputError(f"there is no {what} {name!r}: {error}") from error
     finally:
         sys.path.pop(0)
 
@@ -121,6 +127,7 @@ def resume(
     *,
     optimizer: Any = None,
     experiment: "Experiment | None" = None,
+    loss: Callable[..., Any] | None = None,
     device: str = "auto",
     threads: int | None = None,
     observers: Sequence[Callable[["Event"], None]] = (),
@@ -130,13 +137,14 @@ def resume(
 ) -> Run:
     """Go on with the run in ``folder`` where its last good checkpoint stands, or finish what is missing.
 
-    Systems of the catalogue are rebuilt from run.json. A live ``model`` (with its ``optimizer``) or an
-    own ``experiment`` is given again; keys and shapes must be those of the checkpoint.
+    Systems of the catalogue are rebuilt from run.json. A live ``model`` (with its ``optimizer``), an
+    own ``experiment`` and an own ``loss`` are given again; keys and shapes must be those of the checkpoint.
     """
     run = Run(Path(folder))
     record = run.record
     set_threads(threads)
     origin = record["origin"]
+    given_again(origin, loss, run.folder)
     if experiment is not None:
         rebuilt = override_all(experiment, origin["settings"])
     elif origin["kind"] == "recipe":
@@ -149,6 +157,7 @@ def resume(
         own = "its own recipe: fathom train module:function --resume RUN"
         what = own if origin["kind"] == "function" else "live objects: fathom.resume(folder, experiment=...)"
         raise InputError(f"{run.folder} was made from {what}")
+    rebuilt = with_loss(rebuilt, loss)
     budget = None
     if record.get("steps") and origin["kind"] == "fit":  # fixed before step 0; the clock is not asked again
         rebuilt = replace(rebuilt, steps=record["steps"])

@@ -17,6 +17,7 @@ Axes used below
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -157,6 +158,20 @@ class EachMember:
 
     def count(self, batch: Any) -> int:
         return len(batch[-1])
+
+    def around(self, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """``loss`` of a person who knows no members: each member's row is a row to it."""
+
+        def each_member(output: Tensor, target: Tensor) -> Tensor:
+            if output.ndim < 3:
+                return loss(output, target)
+            rows = output.flatten(0, 1)
+            if target.is_floating_point():
+                rows = rows.squeeze(-1)
+            return loss(rows, target.repeat_interleave(output.shape[1]))
+
+        each_member.__name__ = getattr(loss, "__name__", type(loss).__name__)
+        return each_member
 
 
 def tiny() -> "Experiment":
