@@ -120,9 +120,13 @@ class Shuffled:
         if self.workers:
             read: Iterator[tuple[int, Tensor, Any]] = iter(self._loader(start))
         else:
-            read = ((e, visit, self.split.rows(visit % len(self.split))) for e, visit in self.places(start))
+            read = ((e, visit, self.split.rows(self.rows(visit))) for e, visit in self.places(start))
         for epoch, index, batch in read:
             yield self.finish(epoch, index, batch)
+
+    def rows(self, visit: Tensor) -> Tensor:
+        """The row of each visit; in a plain shuffle every row has one."""
+        return visit if self.sampling == "shuffled" else visit % len(self.split)
 
     def finish(self, epoch: int, index: Tensor, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         """Augment, move to the device, and bring the inputs into the form the model takes."""

@@ -109,7 +109,7 @@ class GradientLearner:
             loss, metrics = self.gradients_nearby(batch, aware) if aware else self.gradients(batch)
         self.arithmetic.unscale(self.optimizer)
         norm = self.clip()
-        if self.arithmetic.scaler is None and not math.isfinite(float(loss + norm)):
+        if self.arithmetic.scaler is None and not all(math.isfinite(v.item()) for v in (loss, norm)):
             raise NonFinite(step, batch)  # before the optimizer spoils the weights
         self.arithmetic.step(self.optimizer)
         if self.scheduler is not None:

@@ -58,10 +58,11 @@ def clip_norm(
         raise ValueError(f"order is {order}; it must be positive, or infinity")
     held = [p for p in parameters if p.grad is not None]
     gradients = [p.grad for p in held if p.grad is not None]
-    norm = total_norm(gradients, order)
+    together = alike(gradients)
+    norm = multi_tensor_norm(gradients, order) if together else nn.utils.get_total_norm(gradients, order)
     if refuse and not norm.isfinite():
         raise ValueError(f"the norm of the gradients is {float(norm)}; it must be finite to be clipped")
-    if alike(gradients):
+    if together:
         torch._foreach_mul_(gradients, (maximum / (norm + LEAST)).clamp(max=1.0))
     else:
         nn.utils.clip_grads_with_norm_(held, maximum, norm)
@@ -72,6 +73,11 @@ def total_norm(gradients: list[Tensor], order: float = 2.0) -> Tensor:
     """The norm of all ``gradients`` together: torch's bits, without its sorting where they are alike."""
     if not alike(gradients):
         return nn.utils.get_total_norm(gradients, order)
+    return multi_tensor_norm(gradients, order)
+
+
+def multi_tensor_norm(gradients: list[Tensor], order: float) -> Tensor:
+    """The norm of gradients that are ``alike``."""
     return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, order)), order)
 
 
