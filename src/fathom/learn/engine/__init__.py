@@ -1,0 +1,1 @@
+"""The engine of the curriculum: everything but its pages."""

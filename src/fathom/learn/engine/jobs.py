@@ -1,0 +1,171 @@
+"""What a worker can be asked to do. Only this module, and what it imports, knows torch.
+
+A job is a generator: it yields messages (plain values under the key "kind"), and gets at each ``yield`` what
+the parent sent meanwhile, or None. Imported by the fork server, it must not run a backward pass or start a
+thread: a fork would inherit half of it.
+"""
+
+import contextlib
+import importlib.util
+import json
+import linecache
+import os
+import sys
+import traceback
+from collections.abc import Callable, Generator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from fathom.learn.engine.confine import Limits, confine, explain
+from fathom.learn.engine.forbidden import forbidden_word
+from fathom.learn.engine.grade import Answer, grade, raised
+from fathom.learn.engine.verdict import Verdict
+
+Message = dict[str, Any]
+Job = Generator[Message, Message | None, None]
+ANSWER = "your answer"
+
+
+def child(connection: Connection, job: str, given: Message, limits: Limits, folder: Path) -> None:
+    """The life of a worker's process."""
+    sys.dont_write_bytecode = True
+    if hasattr(os, "setsid"):
+        os.setsid()  # so that all it may start can be ended at once
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    catch_output(folder)
+    confine(folder, limits)
+
+    def tell(message: Message) -> None:
+        with contextlib.suppress(OSError):
+            connection.send_bytes(json.dumps(message).encode())
+
+    tell({"kind": "ready"})
+    work = JOBS[job](limits, **given)
+    heard: Message | None = None
+    try:
+        while True:
+            tell(work.send(heard) if heard is not None else next(work))
+            heard = None
+            while connection.poll():  # of several only the newest counts
+                heard = json.loads(connection.recv_bytes())
+    except StopIteration:
+        pass
+    except BaseException as error:
+        tell({"kind": "error", "message": said(error, "", limits)})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    tell({"kind": "end"})
+
+
+def catch_output(folder: Path) -> None:
+    """What is printed goes to a file, whose size is limited as that of any other."""
+    descriptor = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def nothing(limits: Limits) -> Job:
+    """Start, and end."""
+    yield {"kind": "done"}
+
+
+def grade_answer(limits: Limits, exercise: str, answer: str, place: str = ANSWER, seed: int = 0) -> Job:
+    """The verdict on the text of an answer; ``exercise`` is the path of its file."""
+    module = load(Path(exercise))
+    word, reason = forbidden_word(answer, getattr(module, "FORBIDDEN", {}))
+    if word:
+        rule = f"This exercise is to be done without {word}: {reason}"
+        yield Verdict(False, "rules", rule).as_message()
+        return
+
+    def tell(error: BaseException) -> str:
+        return said(error, place, limits)
+
+    try:
+        function = run_answer(answer, place, module.__name__)
+        verdict = grade(module, guarded(function, limits), seed, tell)
+    except Exploded as error:
+        verdict = Verdict(False, "runs", tell(error.cause))
+    yield verdict.as_message()
+
+
+def grade_twin(limits: Limits, exercise: str, twin: str, seed: int = 0) -> Job:
+    """The verdict on a function of the exercise itself: ``solution``, ``starter`` or a wrong twin."""
+    module = load(Path(exercise))
+    yield grade(module, getattr(module, twin), seed).as_message()
+
+
+class Exploded(BaseException):
+    """Learner code raised something that decides the verdict by itself.
+
+    No ``Exception``: no check may take it for an ordinary error, nor for a twin's behaviour.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def guarded(function: Answer, limits: Limits) -> Answer:
+    """The learner's function; what a limit or an exit did to it ends the grading. A class stays itself."""
+
+    def call(*given: Any, **named: Any) -> Any:
+        try:
+            return function(*given, **named)
+        except Exception as error:
+            if explain(error, limits) is None:
+                raise
+            raise Exploded(error) from error
+        except BaseException as error:
+            raise Exploded(error) from error
+
+    return function if isinstance(function, type) else call
+
+
+def run_answer(text: str, place: str, name: str) -> Answer:
+    """Run the learner's file and return what it defines under the name of the exercise."""
+    linecache.cache[place] = (len(text), None, text.splitlines(keepends=True), place)
+    module = ModuleType("answer")
+    try:
+        exec(compile(text, place, "exec"), vars(module))
+    except BaseException as error:
+        raise Exploded(error) from error
+    if not hasattr(module, name):
+        raise Exploded(NameError(f"the file defines no {name}; the grader looks for that name"))
+    return getattr(module, name)
+
+
+def said(error: BaseException, place: str, limits: Limits) -> str:
+    """An error in a sentence, with the line of the learner's file where it happened."""
+    if isinstance(error, SyntaxError):
+        return f"Python cannot read line {error.lineno}: {error.msg}"
+    if isinstance(error, SystemExit):
+        text = "Your code called exit; let it return a value instead"
+    else:
+        text = explain(error, limits) or raised(error)
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == place]
+    return f"{text} (line {lines[-1].lineno}: {lines[-1].line})" if lines else text
+
+
+def load(path: Path) -> ModuleType:
+    """A file of a topic as a module; its folder need not be a package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+JOBS: dict[str, Callable[..., Job]] = {
+    "nothing": nothing,
+    "grade_answer": grade_answer,
+    "grade_twin": grade_twin,
+}

@@ -1,0 +1,71 @@
+"""``fathom learn list``: the map as lines, by track or roadmap, as a way to a topic, spread over weeks."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fathom.learn.engine import roadmaps
+from fathom.learn.engine.curriculum import heads
+from fathom.learn.engine.standing import Desk
+from fathom.learn.engine.topic import LEVELS, Head
+
+SIGNS = {
+    "new": " ", "reading": ".", "practising": "~", "done": "x", "due": "!", "skipped": "-", "coming": " ",
+}  # fmt: skip
+
+
+def sections(track: str | None, roadmap: str | None, goal: str | None) -> list[tuple[str, list[Head]]]:
+    """What to list, under headings."""
+    if roadmap is not None:
+        return [(stage_title(stage), topics) for stage, topics in roadmaps.stages(roadmap)]
+    if goal is not None:
+        return [(f"The way to {goal}", roadmaps.way_to(goal))]
+    levels = [track] if track is not None else list(LEVELS)
+    return [(level.capitalize(), roadmaps.track(level)) for level in levels]
+
+
+def stage_title(stage: roadmaps.Stage) -> str:
+    if stage.weeks is None:
+        return stage.title
+    return f"{stage.title} ({stage.weeks[0]} to {stage.weeks[1]} weeks)"
+
+
+def lines(desk: Desk, listed: Sequence[tuple[str, Sequence[Head]]]) -> Iterator[str]:
+    """The map: a sign and a word for the state, so that neither colour nor shape is needed alone."""
+    for title, topics in listed:
+        minutes = sum(head.minutes for head in topics)
+        yield f"{title}, {len(topics)} topics, {minutes / 60:.0f} h"
+        for head in topics:
+            yield "  " + line(desk, head)
+        yield ""
+    yield f"{len(desk.done())} of {len(heads())} done or skipped; fathom learn next goes on"
+
+
+def line(desk: Desk, head: Head) -> str:
+    state = desk.state(head.slug)
+    return f"[{SIGNS[state]}] {state:<10} {head.slug:<28} {head.minutes:>4} min  {head.title}"
+
+
+def weeks(desk: Desk, listed: Sequence[tuple[str, Sequence[Head]]], hours: float) -> Iterator[str]:
+    """A plan: what is left of each section, spread over weeks of ``hours``."""
+    number = 0
+    for title, topics in listed:
+        left = [head for head in topics if head.slug not in desk.done()]
+        plan = roadmaps.plan(left, hours)
+        yield f"{title}: {len(plan)} {'week' if len(plan) == 1 else 'weeks'} at {hours:g} h a week"
+        for week in plan:
+            number += 1
+            said = ", ".join(f"{head.slug} {minutes} min" for head, minutes in week.topics)
+            yield f"  week {number:>2}  {said}"
+        yield ""
+    yield "What is done or skipped is left out; the plan is made anew each time."
+
+
+def as_json(desk: Desk, listed: Sequence[tuple[str, Sequence[Head]]]) -> Iterator[dict[str, Any]]:
+    """The same for machines."""
+    for title, topics in listed:
+        for head in topics:
+            yield {
+                "topic": head.slug, "title": head.title, "level": head.level, "group": head.group,
+                "section": title, "state": desk.state(head.slug), "minutes": head.minutes,
+                "needs": list(head.needs), "goal": head.goal, "rows": list(head.rows),
+            }  # fmt: skip
