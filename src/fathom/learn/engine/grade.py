@@ -126,16 +126,15 @@ def same(answer: Any, wanted: Any, rtol: float = 1e-5, atol: float = 1e-7) -> bo
 def must_be_tensor(value: Any, shape: tuple[int, ...], what: str) -> Tensor:
     """The value, if it is a tensor of ``shape``; otherwise the check fails and says what it is."""
     if not isinstance(value, Tensor):
-        raise Fail(f"{what} must be a tensor; yours is {article(type(value).__name__)}.")
+        raise Fail(f"{what} must be a tensor; yours is {described(value)}")
     if tuple(value.shape) != shape:
         raise Fail(f"{what} has the shape {shape}; yours has {tuple(value.shape)}.")
     return value
 
 
-def article(name: str) -> str:
-    if name == "NoneType":
-        return "None: is a return missing?"
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+def described(value: Any) -> str:
+    """What a value is, for people."""
+    return "None. Is a return missing?" if value is None else f"of type {type(value).__name__}."
 
 
 def slope(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
