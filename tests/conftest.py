@@ -27,21 +27,35 @@ PARITY = (
     "reinforcement", "selfsupervised",
 )  # fmt: skip
 
+# Files that train, kill or resume in nearly every test, a second or two each: in `make test` too.
+LONG = (
+    "training/test_checkpoint_faults.py", "training/test_optimizer_choice.py",
+    "training/test_plateau_schedule.py", "training/test_sessions.py", "training/test_unfreezing.py",
+    "training/test_weight_files.py", "verbs/test_calibrate.py", "verbs/test_embed.py",
+    "verbs/test_importing.py", "verbs/test_layerwise.py", "verbs/test_own_loss.py",
+    "verbs/test_recognising.py",
+    "verbs/test_transfer.py",
+)  # fmt: skip
 
-def shows_parity(file: Path) -> bool:
-    near = file.relative_to(HERE).parts
-    return near[0] in PARITY and near[-1].startswith("test_") and near[-1] != "test_twins.py"
+
+def takes_long(file: Path) -> bool:
+    """Whether ``make check`` leaves ``file`` to ``make test``."""
+    near = file.relative_to(HERE)
+    if near.as_posix() in LONG:
+        return True
+    parity = near.parts[0] in PARITY and near.name.startswith("test_")
+    return parity and near.name != "test_twins.py"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Where none of them is to run, they need not be imported to find that out."""
     unwanted = "not slow" in (config.getoption("markexpr") or "") and collection_path.is_relative_to(HERE)
-    return True if unwanted and collection_path.is_file() and shows_parity(collection_path) else None
+    return True if unwanted and collection_path.is_file() and takes_long(collection_path) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(HERE) and shows_parity(item.path):
+        if item.path.is_relative_to(HERE) and takes_long(item.path):
             item.add_marker(pytest.mark.slow)
 
 

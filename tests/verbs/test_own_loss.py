@@ -6,7 +6,9 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 
+import fathom
 from fathom.cli.command import main
 from fathom.errors import InputError
 from fathom.verbs.own_loss import named_loss
@@ -96,6 +98,12 @@ def test_what_is_no_loss_is_refused(table: Path, path: str, said: str) -> None:
 def test_what_has_no_objective_takes_no_loss(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "dqn_cartpole", "--loss", "own_losses_for_fit:margin", "--out", "run"]) == 2
     assert "has none: it updates the network in its own way" in capsys.readouterr().err
+    assert not Path("run").exists()
+
+
+def test_fit_leaves_no_folder_where_a_loss_cannot_be_one(table: Path) -> None:
+    with pytest.raises(InputError, match="parameters nothing would train"):
+        fathom.fit(table, target="kind", steps=5, loss=torch.nn.Linear(2, 1), out="run", export=False)
     assert not Path("run").exists()
 
 

@@ -66,26 +66,25 @@ def fit(
     source = beginning(start, start_as, model, place)
     name, origin, experiment, extra = propose(place, options, given, model, optimizer, balance, say, source)
 
-    experiment, origin["own_loss"] = with_loss(experiment, loss), name_of(loss)
-    origin["time"] = budget.seconds if budget is not None else None
+    origin |= {"own_loss": name_of(loss), "time": budget.seconds if budget is not None else None}
     run = begin(out, name, {"origin": origin, "extra": extra})
-    session = Session(
-        run=run, experiment=experiment, name=name, device=device, observers=observers, export=export,
-        say=say, budget=budget, extra=extra,
-    )  # fmt: skip
     with clean_refusal(run):
-        carry_out(session, source)
-    run.load_report = getattr(session.extra.get("model", model), "load_report", None)
+        session = Session(
+            run=run, experiment=with_loss(experiment, loss), name=name, device=device, observers=observers,
+            export=export, say=say, budget=budget, extra=extra,
+        )  # fmt: skip
+        carry_out(session, source, model)
     return run
 
 
-def carry_out(session: Session, source: "Source | None") -> None:
-    """The run itself; the weights that it begins from go into its folder first."""
+def carry_out(session: Session, source: "Source | None", model: Any) -> None:
+    """The run itself; the weights that it begins from go into its folder first, and how they landed is kept."""
     if source is not None and leads():
         from fathom.verbs.transfer import keep
 
         keep(source, session.run.folder)
     conduct(session)
+    session.run.load_report = getattr(session.extra.get("model", model), "load_report", None)
 
 
 def bounded(time: str | float | None, steps: int | None) -> "Budget | None":

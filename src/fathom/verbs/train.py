@@ -145,19 +145,7 @@ def resume(
     set_threads(threads)
     origin = record["origin"]
     given_again(origin, loss, run.folder)
-    if experiment is not None:
-        rebuilt = override_all(experiment, origin["settings"])
-    elif origin["kind"] == "recipe":
-        rebuilt = rebuild(origin)
-    elif origin["kind"] == "fit":
-        from fathom.verbs.fit import rebuild_fit
-
-        rebuilt = rebuild_fit(origin, model, optimizer, run.folder)
-    else:
-        own = "its own recipe: fathom train module:function --resume RUN"
-        what = own if origin["kind"] == "function" else "live objects: fathom.resume(folder, experiment=...)"
-        raise InputError(f"{run.folder} was made from {what}")
-    rebuilt = with_loss(rebuilt, loss)
+    rebuilt = with_loss(built_again(run, model, optimizer, experiment), loss)
     budget = None
     if record.get("steps") and origin["kind"] == "fit":  # fixed before step 0; the clock is not asked again
         rebuilt = replace(rebuilt, steps=record["steps"])
@@ -170,6 +158,22 @@ def resume(
         trackers=trackers, export=export, say=say, budget=budget, extra=record.get("extra") or {},
     )  # fmt: skip
     return conduct(session)
+
+
+def built_again(run: Run, model: Any, optimizer: Any, experiment: "Experiment | None") -> "Experiment":
+    """The experiment of ``run``: from its record, or from the live objects that are given again."""
+    origin = run.record["origin"]
+    if experiment is not None:
+        return override_all(experiment, origin["settings"])
+    if origin["kind"] == "recipe":
+        return rebuild(origin)
+    if origin["kind"] == "fit":
+        from fathom.verbs.fit import rebuild_fit
+
+        return rebuild_fit(origin, model, optimizer, run.folder)
+    own = "its own recipe: fathom train module:function --resume RUN"
+    what = own if origin["kind"] == "function" else "live objects: fathom.resume(folder, experiment=...)"
+    raise InputError(f"{run.folder} was made from {what}")
 
 
 def set_threads(threads: int | None) -> None:
