@@ -78,7 +78,8 @@ def fit(
 
 
 def carry_out(session: Session, source: "Source | None", model: Any) -> None:
-    """The run itself; the weights that it begins from go into its folder first, and how they landed is kept."""
+    """The run itself; the weights that it begins from go into its folder first, and how they landed
+    is kept."""
     if source is not None and leads():
         from fathom.verbs.transfer import keep
 
