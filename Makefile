@@ -18,8 +18,8 @@ demo: .venv/demo
 test: .venv/dev
 	@$(BIN)/python tools/run_tests.py
 
-check: .venv/dev lint
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser and not gpu"
+check: .venv/dev
+	@$(BIN)/python tools/check.py
 
 lint: .venv/dev
 	@$(BIN)/ruff check .
