@@ -60,7 +60,7 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
         (folder / "losses.py").write_text(LOSSES, encoding="utf-8")
         good = fit(folder, "margin", seed)
         bad = fit(folder, "misled", seed)
-        named = "the loss misled, checked before step 0" in bad.stderr and "at [0, 3]" in bad.stderr
+        named = "the loss misled, checked before step 0" in bad.stderr and ", 3]" in bad.stderr  # class 3
         refused = bad.returncode == 2 and named and not (folder / "misled").exists()
     accuracy = json.loads(good.stdout)["metrics"]["valid/accuracy"]
     return {"own": {"valid/accuracy": accuracy, "refused": float(refused)}}

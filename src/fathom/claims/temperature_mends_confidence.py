@@ -26,7 +26,7 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
     from dataclasses import replace
 
     import torch
-    from torch.nn.functional import cross_entropy
+    from torch.nn.functional import nll_loss
 
     from fathom.fundamentals.mathematics.calibration import (
         apply_temperature,
@@ -53,10 +53,10 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
     temperature = fit_temperature(logits[:half], labels[:half])
     found: dict[str, dict[str, float]] = {}
     for arm, value in (("before", 1.0), ("after", temperature)):
-        scaled = apply_temperature(logits[half:], value)
+        likely = apply_temperature(logits[half:], value)
         found[arm] = {
-            "calibration_error": float(expected_calibration_error(scaled.softmax(dim=1), labels[half:])),
-            "log_loss": float(cross_entropy(scaled, labels[half:])),
+            "calibration_error": float(expected_calibration_error(likely, labels[half:])),
+            "log_loss": float(nll_loss(likely.log(), labels[half:])),
             "temperature": value,
         }
     before, after = (found[arm]["calibration_error"] for arm in ("before", "after"))
