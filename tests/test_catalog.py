@@ -175,6 +175,30 @@ def test_a_row_that_refers_to_another_names_it_and_says_what_kind_of_proof() -> 
         assert row.works != "same"
 
 
+CARD = 'CARD = Card(\n    title="a (b",\n    summary="""\nAt the margin) of a text\n""",\n)\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ('"""Idea."""\n', "\n\ndef build():\n    return 3\n"),
+        (f"TEMPLATE = '''\n{CARD.replace('a (b', 'another')}'''\n", "\nlast = 1"),
+        ("import math\n", '\n"""A text that is never closed.'),
+    ],
+)
+def test_a_card_is_read_and_what_stands_below_it_is_not(before: str, after: str, tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(f"{before}\n{CARD}{after}", encoding="utf-8")
+    assert catalog.literal(file, "CARD") == {"title": "a (b", "summary": "\nAt the margin) of a text\n"}
+
+
+@pytest.mark.parametrize("text", ["", f"TEMPLATE = '''\n{CARD}'''\n", f"if True:\n    {CARD[:-1]}"])
+def test_a_card_inside_a_text_or_a_block_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(text, encoding="utf-8")
+    assert catalog.literal(tmp_path / "net.py", "CARD") is None
+
+
 def test_code_hash_sees_code_and_not_docstrings(tmp_path: Path) -> None:
     first, second, third = (tmp_path / n for n in ("a.py", "b.py", "c.py"))
     first.write_text('"""One."""\nx = 1\n')

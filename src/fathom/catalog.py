@@ -9,14 +9,16 @@ run folder or an artifact is opened: no file of a user ever names something to i
 """
 
 import ast
+import contextlib
 import csv
 import importlib
 import importlib.resources
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from fathom.card import Card
 from fathom.claim import Claim
@@ -197,14 +199,34 @@ def read_card(path: Path) -> Card | None:
 def literal(path: Path, name: str) -> dict[str, Any] | None:
     """The keywords of ``NAME = Something(...)``, literals all, at the top level of ``path``, or None."""
     source = path.read_text(encoding="utf-8")
-    if f"\n{name} = " not in source:  # most files: no need to parse them
+    start = source.find(f"\n{name} = ")
+    if start < 0:  # most files: no need to parse them
         return None
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+    for node in down_to(source, start, name):
+        if is_named(node, name):
             if not isinstance(node.value, ast.Call):
                 raise ValueError(f"{path}: {name} is not a literal {name.title()}(...)")
             return {str(k.arg): ast.literal_eval(k.value) for k in node.value.keywords}
     return None
+
+
+def down_to(source: str, start: int, name: str) -> list[ast.stmt]:
+    """The statements of ``source`` down to the one at ``start``; all, where no ``NAME = `` begins there.
+
+    A card stands near the top of its file, and what comes below is most of the work of parsing it.
+    """
+    for unindented in re.finditer(r"\n(?=\S)", source[start + 1 :]):  # a statement ends before one of them
+        with contextlib.suppress(SyntaxError):
+            body = ast.parse(source[: start + 1 + unindented.start()]).body
+            if body and is_named(body[-1], name):
+                return body
+            break  # ``start`` lies inside a text
+    return ast.parse(source).body
+
+
+def is_named(node: ast.stmt, name: str) -> TypeGuard[ast.Assign]:
+    """Whether the statement is ``NAME = ...``."""
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
 
 
 def _module(path: Path) -> str:
