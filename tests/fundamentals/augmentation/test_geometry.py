@@ -174,6 +174,9 @@ def test_bad_input_is_refused() -> None:
         (lambda: affine(x, angle=torch.zeros(3)), r"angle has shape \(3,\)"),
         (lambda: affine(x, interpolation="cubic"), "interpolation is 'cubic'"),
         (lambda: affine(x, fill=(1.0, 2.0)), "fill holds 2 numbers"),
+        (lambda: affine_matrix(-1, (5, 6)), r"count is -1 and size is \(5, 6\)"),
+        (lambda: affine_matrix(2, (0, 6)), r"size is \(0, 6\)"),
+        (lambda: invert(torch.zeros(2, 3)), r"matrix has shape \(2, 3\); it must be \(b, 2, 3\)"),
         (lambda: warp(x, torch.zeros(2, 3, 2)), r"matrix has shape \(2, 3, 2\)"),
         (lambda: warp(x, torch.zeros(2, 2, 3)), "cannot be undone"),
     ):

@@ -147,7 +147,14 @@ def test_bad_input_is_refused() -> None:
         (lambda: move_masks(torch.zeros(1, 1, 4, 4), eye), "masks has dtype torch.float32"),
         (lambda: clip_boxes(boxes, SIZE, smallest=-1), "smallest is -1"),
         (lambda: flip_matrix(torch.tensor([True]), 0), "width is 0"),
+        (lambda: flip_matrix(torch.tensor([1]), 4), "chosen is torch.int64"),
         (lambda: chain(), "matrices is empty"),
+        (lambda: chain(eye, eye.repeat(2, 1, 1)), r"matrix has shape \(2, 2, 3\); it must be \(1, 2, 3\)"),
+        (lambda: transpose(eye[0]), r"matrix has shape \(2, 3\); it must be \(b, 2, 3\)"),
+        (lambda: crop_matrix(*torch.zeros(2, 1), padding=-1), "padding is -1; it must be 0 or more"),
+        (lambda: crop_matrix(torch.zeros(2), torch.zeros(1)), r"shapes \(2,\) and \(1,\)"),
+        (lambda: boxes_of_masks(torch.zeros(1, 1, 4, 4)), "masks is torch.float32"),
+        (lambda: boxes_of_masks(torch.zeros(1, 4, 4) > 0), r"of shape \(1, 4, 4\)"),
     ):
         with pytest.raises(ValueError, match=words):
             wrong()

@@ -155,6 +155,13 @@ def test_bad_input_is_refused() -> None:
         (lambda: mosaic(x, at, at), r"images has shape \(2, 3, 4, 4\)"),
         (lambda: mosaic(torch.rand(2, 4, 1, 3, 3), at + 9, at), r"row is \[10, 10\]; it must be in \[0, 6\]"),
         (lambda: mosaic(torch.rand(2, 4, 1, 3, 3), at, at.float()), "column is torch.float32"),
+        (
+            lambda: mosaic_boxes(torch.rand(2, 3, 1, 4), at, at, (3, 3)),
+            r"boxes is .* \(2, 3, 1, 4\); it must",
+        ),
+        (lambda: mosaic_boxes(torch.zeros(2, 4, 1, 4).int(), at, at, (3, 3)), "boxes is torch.int32"),
+        (lambda: mosaic_boxes(torch.rand(2, 4, 1, 4), at[:1], at, (3, 3)), r"row is .* of shape \(1,\)"),
+        (lambda: mosaic_boxes(torch.rand(2, 4, 1, 4), at, at - 2, (3, 3)), r"column is \[-1, -1\]"),
         (lambda: copy_paste(x, mask.int(), x, mask), "masks is torch.int32"),
         (lambda: copy_paste(x, mask, x, mask[..., :2]), "pasted is torch.bool of shape"),
         (lambda: beta_quantile(torch.tensor([0.5]), 0.0), "alpha is 0.0"),

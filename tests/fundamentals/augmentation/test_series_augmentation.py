@@ -72,6 +72,9 @@ def test_extremes_and_half_precision() -> None:
         series = torch.randn(2, 12, 1).to(kind)
         assert scaling(series, torch.ones(2, 1, dtype=kind)).dtype == kind
         assert time_warp(series, torch.ones(2, 4)).isfinite().all()
+        long = torch.randn(1, 3000, 1).to(kind)  # whose moments have no name of their own in half precision
+        for same in (window_slice(long, torch.tensor([0]), 3000), time_warp(long, torch.ones(1, 4))):
+            torch.testing.assert_close(same, long, rtol=0, atol=0.05)
 
 
 def test_bad_input_is_refused() -> None:
@@ -86,6 +89,10 @@ def test_bad_input_is_refused() -> None:
         (lambda: window_slice(x, torch.tensor([0, 0]), 1), r"length is 1; it must be in \[2, 9\]"),
         (lambda: window_slice(x, torch.tensor([0, 6]), 4), r"places in \[0, 5\]"),
         (lambda: spline_matrix(3, 9), "knots is 3"),
+        (lambda: resample(x[0], torch.zeros(2, 1)), r"series is torch.float32 of shape \(9, 1\)"),
+        (lambda: resample(x, torch.zeros(1, 3)), r"at is torch.float32 of shape \(1, 3\)"),
+        (lambda: resample(x, torch.full((2, 3), 9.0)), r"at holds a moment that is not in \[0, 8\]"),
+        (lambda: resample(x, torch.full((2, 3), torch.nan)), "at holds a moment"),
     ):
         with pytest.raises(ValueError, match=words):
             wrong()

@@ -129,8 +129,10 @@ def affine_matrix(
 
     ``angle`` (clockwise) and ``shear`` (x, y) are in degrees, ``translate`` (x, y) and ``centre`` (x, y; that
     of the picture) in pixels; each a number or (count,). Raises ``ValueError`` for a scale not positive, a
-    shear of 90 degrees, and numbers not finite.
+    shear of 90 degrees, numbers not finite, a negative count and a size below 1.
     """
+    if count < 0 or min(size) < 1:
+        raise ValueError(f"count is {count} and size is {tuple(size)}; they must be at least 0 and (1, 1)")
     turn, slant_x, slant_y = (
         torch.deg2rad(_each(count, name, value))
         for name, value in (("angle", angle), ("shear", shear[0]), ("shear", shear[1]))
@@ -151,8 +153,10 @@ def affine_matrix(
     return torch.cat([linear, (c + move - linear @ c)[:, :, None]], dim=2)
 
 
-def invert(matrix: Float[Tensor, "b 2 3"]) -> Float[Tensor, "b 2 3"]:
-    """The map back: p = A^-1 (p' - t). Raises ``ValueError`` where a map flattens the plane."""
+def invert(matrix: Tensor) -> Float[Tensor, "b 2 3"]:
+    """The map back, p = A^-1 (p' - t), of (b, 2, 3). Raises ``ValueError`` where a map flattens the plane."""
+    if matrix.ndim != 3 or matrix.shape[1:] != (2, 3):
+        raise ValueError(f"matrix has shape {tuple(matrix.shape)}; it must be (b, 2, 3)")
     a, b, c, d = matrix[:, :, :2].flatten(1).unbind(1)
     determinant = a * d - b * c
     if not bool(((determinant != 0) & determinant.isfinite()).all()):

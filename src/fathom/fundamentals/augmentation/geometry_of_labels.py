@@ -40,33 +40,44 @@ CARD = Card(
 )
 
 
-def flip_matrix(chosen: Bool[Tensor, "b"], width: int) -> Float[Tensor, "b 2 3"]:
-    """What `flip` does to points: x becomes ``width`` - x where ``chosen``. Other axis: `transpose`."""
+def flip_matrix(chosen: Tensor, width: int) -> Float[Tensor, "b 2 3"]:
+    """What `flip` does to points: x becomes ``width`` - x where ``chosen``, (b,). Other axis: `transpose`."""
     if width < 1:
         raise ValueError(f"width is {width}; it must be 1 or more")
+    if chosen.ndim != 1 or chosen.dtype != torch.bool:
+        raise ValueError(f"chosen is {chosen.dtype} of shape {tuple(chosen.shape)}; it must be bool, (b,)")
     stay, mirror = torch.eye(2, 3, dtype=torch.float64), torch.eye(2, 3, dtype=torch.float64)
     mirror[0, 0], mirror[0, 2] = -1, width
     return torch.where(chosen[:, None, None].cpu(), mirror, stay)
 
 
-def crop_matrix(
-    top: Shaped[Tensor, "b"], left: Shaped[Tensor, "b"], *, padding: int = 0
-) -> Float[Tensor, "b 2 3"]:
-    """What `pad_crop` does to points: it moves them by padding - left and padding - top."""
+def crop_matrix(top: Tensor, left: Tensor, *, padding: int = 0) -> Float[Tensor, "b 2 3"]:
+    """What `pad_crop` does to points: it moves them by padding - left and padding - top, (b,) each.
+
+    Raises ``ValueError`` for places of other shapes, and a padding below 0.
+    """
+    if top.ndim != 1 or left.shape != top.shape:
+        shapes = f"{tuple(top.shape)} and {tuple(left.shape)}"
+        raise ValueError(f"top and left have shapes {shapes}; they must be (b,) both")
+    if padding < 0:
+        raise ValueError(f"padding is {padding}; it must be 0 or more")
     matrix = torch.eye(2, 3, dtype=torch.float64).repeat(len(top), 1, 1)
     matrix[:, 0, 2], matrix[:, 1, 2] = padding - left.double().cpu(), padding - top.double().cpu()
     return matrix
 
 
-def transpose(matrix: Float[Tensor, "b 2 3"]) -> Float[Tensor, "b 2 3"]:
-    """The same map with x and y exchanged: a horizontal flip becomes a vertical one."""
+def transpose(matrix: Tensor) -> Float[Tensor, "b 2 3"]:
+    """The same map (b, 2, 3) with x and y exchanged: a horizontal flip becomes a vertical one."""
+    _check_matrix(matrix)
     return matrix[:, [1, 0]][:, :, [1, 0, 2]]
 
 
-def chain(*matrices: Float[Tensor, "b 2 3"]) -> Float[Tensor, "b 2 3"]:
-    """One map for several that follow each other, the first one first."""
+def chain(*matrices: Tensor) -> Float[Tensor, "b 2 3"]:
+    """One map for several (b, 2, 3) that follow each other, the first one first."""
     if not matrices:
         raise ValueError("matrices is empty; give at least one")
+    for matrix in matrices:
+        _check_matrix(matrix, len(matrices[0]))
     whole = matrices[0]
     for after in matrices[1:]:
         linear = after[:, :, :2] @ whole[:, :, :2]
@@ -121,8 +132,12 @@ def clip_boxes(
     return kept, ((kept[..., 2:] - kept[..., :2]) >= smallest).all(dim=2)
 
 
-def boxes_of_masks(masks: Bool[Tensor, "b n h w"]) -> Float[Tensor, "b n 4"]:
-    """The smallest box around each mask; zeros for an empty one."""
+def boxes_of_masks(masks: Tensor) -> Float[Tensor, "b n 4"]:
+    """The smallest box around each mask (b, n, h, w), which is bool; zeros for an empty one."""
+    if masks.ndim != 4 or masks.dtype != torch.bool:
+        raise ValueError(
+            f"masks is {masks.dtype} of shape {tuple(masks.shape)}; it must be bool, (b, n, h, w)"
+        )
     edges = []
     for axis in (2, 3):  # a column is used where any row is, and the other way round
         used = masks.any(axis)
@@ -164,8 +179,13 @@ def _check(labels: Tensor, matrix: Tensor, name: str, numbers: int) -> None:
         raise ValueError(f"{name} has shape {tuple(labels.shape)}; it must be (b, n, {numbers})")
     if not labels.is_floating_point():
         raise ValueError(f"{name} has dtype {labels.dtype}; it must hold floating-point numbers")
-    if matrix.shape != (len(labels), 2, 3):
-        raise ValueError(f"matrix has shape {tuple(matrix.shape)}; it must be ({len(labels)}, 2, 3)")
+    _check_matrix(matrix, len(labels))
+
+
+def _check_matrix(matrix: Tensor, count: int | None = None) -> None:
+    if matrix.ndim != 3 or matrix.shape[1:] != (2, 3) or count not in (None, len(matrix)):
+        wanted = "b" if count is None else count
+        raise ValueError(f"matrix has shape {tuple(matrix.shape)}; it must be ({wanted}, 2, 3)")
 
 
 def twins() -> "Iterator[Twin]":

@@ -137,13 +137,20 @@ def mosaic(
 
 
 def mosaic_boxes(
-    boxes: Float[Tensor, "b 4 n 4"], row: Int[Tensor, "b"], column: Int[Tensor, "b"], size: tuple[int, int]
+    boxes: Tensor, row: Tensor, column: Tensor, size: tuple[int, int]
 ) -> Float[Tensor, "b 4 n 4"]:
-    """Boxes (left, top, right, bottom) of four pictures of ``size`` (h, w), moved to the canvas.
+    """Boxes (b, 4, n, 4) of four pictures of ``size`` (h, w), moved to the canvas and cut off by its border.
 
-    They are cut off by its border. A box that left the canvas has no width or no height.
+    Each is left, top, right and bottom; one that left the canvas has no width or no height. ``row`` and
+    ``column`` (b,) are those of `mosaic`. Raises ``ValueError`` for other shapes, whole-number boxes and a
+    point off the canvas.
     """
     h, w = size
+    if boxes.ndim != 4 or boxes.shape[1::2] != (4, 4) or not boxes.is_floating_point():
+        kind = f"{boxes.dtype} of shape {tuple(boxes.shape)}"
+        raise ValueError(f"boxes is {kind}; it must be floating-point, (b, 4, n, 4)")
+    _check_point(row, h, "row", len(boxes))
+    _check_point(column, w, "column", len(boxes))
     x, y = column.to(boxes.dtype), row.to(boxes.dtype)
     left, top = torch.stack([x - w, x, x - w, x], dim=1), torch.stack([y - h, y - h, y, y], dim=1)
     moved = boxes + torch.stack([left, top, left, top], dim=2)[:, :, None]
@@ -278,16 +285,20 @@ def _shares(values: Tensor, weight: Share) -> Float[Tensor, "b *ones"]:
 
 def _around(point: Tensor, size: int, name: str, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """For each canvas line: its line in the picture, whether it is after the point, and whether it exists."""
+    _check_point(point, size, name, count)
+    lines = torch.arange(2 * size, device=point.device)
+    after = (lines >= point[:, None]).long()
+    own = lines - point[:, None] + size * (1 - after)
+    return own.clamp(0, size - 1), after, (own >= 0) & (own < size)
+
+
+def _check_point(point: Tensor, size: int, name: str, count: int) -> None:
     if point.is_floating_point() or point.shape != (count,):
         raise ValueError(
             f"{name} is {point.dtype} of shape {tuple(point.shape)}; give whole numbers, ({count},)"
         )
     if bool(((point < 0) | (point > 2 * size)).any()):
         raise ValueError(f"{name} is {point.tolist()}; it must be in [0, {2 * size}]")
-    lines = torch.arange(2 * size, device=point.device)
-    after = (lines >= point[:, None]).long()
-    own = lines - point[:, None] + size * (1 - after)
-    return own.clamp(0, size - 1), after, (own >= 0) & (own < size)
 
 
 def twins() -> "Iterator[Twin]":

@@ -73,7 +73,8 @@ def time_warp(series: Tensor, speed: Tensor) -> Float[Tensor, "b t c"]:
     count = series.shape[1]
     if count < 2:
         return series.clone()
-    smooth = speed.to(series.dtype) @ spline_matrix(speed.shape[1], count).to(series).T
+    exact = torch.promote_types(series.dtype, torch.float32)  # half precision cannot count to 1,000
+    smooth = speed.to(exact) @ spline_matrix(speed.shape[1], count).to(series.device, exact).T
     travelled = smooth.clamp(min=SLOWEST).cumsum(1)
     first, last = travelled[:, :1], travelled[:, -1:]
     return resample(series, (travelled - first) / (last - first) * (count - 1))
@@ -92,14 +93,28 @@ def window_slice(series: Tensor, start: Int[Tensor, "b"], length: int) -> Float[
         raise ValueError(
             f"start is {start.tolist()}; it must hold {len(series)} places in [0, {count - length}]"
         )
-    share = torch.linspace(0, 1, count, dtype=series.dtype, device=series.device)
-    return resample(series, start[:, None].to(series) + share * (length - 1))
+    exact = torch.promote_types(series.dtype, torch.float32)
+    share = torch.linspace(0, 1, count, dtype=exact, device=series.device)
+    return resample(series, start[:, None].to(share) + share * (length - 1))
 
 
-def resample(series: Float[Tensor, "b t c"], at: Float[Tensor, "b s"]) -> Float[Tensor, "b s c"]:
-    """What ``series`` is at the moments ``at``, in [0, t - 1]: a straight line between two."""
+def resample(series: Tensor, at: Tensor) -> Float[Tensor, "b s c"]:
+    """What ``series`` (b, t, c) is at the moments ``at`` (b, s), in [0, t - 1]: a straight line between two.
+
+    Raises ``ValueError`` for other shapes and for moments outside, of which nothing is known; up to half a
+    step is taken for rounding, and for the end.
+    """
+    _check_series(series)
+    last = series.shape[1] - 1
+    if at.ndim != 2 or len(at) != len(series) or not at.is_floating_point():
+        raise ValueError(
+            f"at is {at.dtype} of shape {tuple(at.shape)}; it must be floating, ({len(series)}, s)"
+        )
+    if not bool(((at >= -0.5) & (at <= last + 0.5)).all()):
+        raise ValueError(f"at holds a moment that is not in [0, {last}]")
+    at = at.clamp(0, last)
     left = at.floor().long().clamp(0, max(0, series.shape[1] - 2))
-    part = (at - left)[:, :, None]
+    part = (at - left)[:, :, None].to(series.dtype)
     picked = left[:, :, None].expand(-1, -1, series.shape[2])
     low = series.gather(1, picked)
     if series.shape[1] == 1:
