@@ -172,6 +172,8 @@ def test_bad_input_is_refused() -> None:
     for name in ("alpha", "beta", "smooth"):
         with pytest.raises(ValueError, match=f"{name} is -1.0; it must be 0 or more"):
             tversky_loss(z, label, **{name: -1.0})
+        with pytest.raises(ValueError, match=f"{name} is inf; it must be 0 or more, and finite"):
+            TverskyLoss(**{name: float("inf")})
     with pytest.raises(ValueError, match=r"weight holds -1.0"):
         dice_loss(z, label, class_weight=torch.tensor([1.0, -1.0, 1.0]))
     with pytest.raises(ValueError, match=r"class_weight.shape is \(1,\); it must be \(3,\)"):

@@ -80,8 +80,7 @@ def tversky_loss(
 
     Raises ``ValueError`` for labels of no class, other shapes, negative weights and settings.
     """
-    for name, value in (("alpha", alpha), ("beta", beta), ("smooth", smooth)):
-        require(0 <= value < float("inf"), name, value, "0 or more, and finite")
+    _settings(alpha, beta, smooth)
     probability, truth = _regions(logits, target, ignore_index)
     hit = (probability * truth).sum(-1)
     false, missed = probability.sum(-1) - hit, truth.sum(-1) - hit
@@ -160,11 +159,19 @@ class TverskyLoss:
     smooth: float = 0.0
     ignore_index: int | None = None
 
+    def __post_init__(self) -> None:
+        _settings(self.alpha, self.beta, self.smooth)
+
     def __call__(self, logits: Tensor, target: Tensor) -> Float[Tensor, "..."]:
         return tversky_loss(
             logits, target, alpha=self.alpha, beta=self.beta, smooth=self.smooth,
             ignore_index=self.ignore_index,
         )  # fmt: skip
+
+
+def _settings(alpha: float, beta: float, smooth: float) -> None:
+    for name, value in (("alpha", alpha), ("beta", beta), ("smooth", smooth)):
+        require(0 <= value < float("inf"), name, value, "0 or more, and finite")
 
 
 def _regions(logits: Tensor, target: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor]:
