@@ -142,6 +142,8 @@ def test_pixels_have_mean_zero_and_deviation_one() -> None:
         (lambda: Adam([Tensor(1.0)], -1.0), "learning_rate is -1.0"),
         (lambda: next(batches(np.ones(2), np.ones(3), 1, np.random.default_rng(0))), "2 inputs and 3 labels"),
         (lambda: next(batches(np.ones(2), np.ones(2), 0, np.random.default_rng(0))), "size is 0"),
+        (lambda: accuracy(lambda x: x, np.ones((0, 2)), np.zeros(0)), "0 inputs and 0 labels"),
+        (lambda: accuracy(lambda x: x, np.ones((3, 2)), np.zeros(2)), "3 inputs and 2 labels: give one"),
         (lambda: train_digits("rnn"), "kind is 'rnn'"),
         (lambda: train_digits("mlp", examples=0), "examples 0"),
     ],

@@ -152,7 +152,9 @@ def train(
 
 
 def accuracy(network: Callable[[Tensor], Tensor], inputs: np.ndarray, labels: np.ndarray) -> float:
-    """The share of inputs whose highest score is that of the right class."""
+    """The share of inputs whose highest score is that of the right class; ValueError where there are none."""
+    if not len(inputs) or len(inputs) != len(labels):
+        raise ValueError(f"{len(inputs)} inputs and {len(labels)} labels: give one or more, equally many")
     right = 0
     with no_grad():
         for start in range(0, len(inputs), 500):

@@ -164,6 +164,7 @@ def test_bad_input_is_refused() -> None:
             r"features has shape \(3,\)",
         ),
         (lambda: count_phrases(["a"], 0), "longest is 0; it must be 1 or more"),
+        (lambda: phrases("a b", 0), "longest is 0; it must be 1 or more"),
         (lambda: cross_validated(["a", "b"], [0, 1], folds=1), "folds is 1 for 2 texts and 2 labels"),
         (lambda: cross_validated(["a", "b"], [0], folds=2), "folds is 2 for 2 texts and 1 labels"),
     ]

@@ -246,6 +246,7 @@ def test_roughness_is_the_noise_on_a_smooth_curve() -> None:
         (lambda: running_means(np.zeros(3), 4), "window is 4"),
         (lambda: running_means(np.zeros(3), 0), "window is 0"),
         (lambda: running_means(np.zeros((3, 1)), 1), r"shape \(3, 1\)"),
+        (lambda: roughness(np.zeros((4, 2))), r"values has shape \(4, 2\); it must be \(n,\)"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused(call: Callable[[], Any], said: str) -> None:

@@ -137,7 +137,9 @@ def _same_features(rows: Tensor, learned: Tensor) -> None:
 
 
 def phrases(text: str, longest: int) -> list[str]:
-    """The words of a text and its runs of up to ``longest`` words, split at white space."""
+    """The words of a text and its runs of up to ``longest`` >= 1 words, split at white space."""
+    if longest < 1:
+        raise ValueError(f"longest is {longest}; it must be 1 or more words")
     words = text.split()
     return [
         " ".join(words[start : start + length])

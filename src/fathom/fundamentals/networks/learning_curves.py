@@ -265,8 +265,11 @@ def running_means_by_hand(values: np.ndarray, window: int) -> np.ndarray:
 def roughness(values: np.ndarray) -> float:
     """The deviation of the noise on a smooth curve (n,), by its second differences; 0 below 3 points.
 
-    The median of their sizes is used, so that a sudden drop counts as one point, not as noise.
+    The median of their sizes is used, so that a sudden drop counts as one point, not as noise. Raises
+    ``ValueError`` for another shape.
     """
+    if values.ndim != 1:
+        raise ValueError(f"values has shape {values.shape}; it must be (n,)")
     if len(values) < 3:
         return 0.0
     return float(np.median(np.abs(np.diff(values, 2)))) / (math.sqrt(6) * NORMAL_MEDIAN)
