@@ -36,11 +36,11 @@ def same(ours: nn.Module, theirs: nn.Module) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
 
 
-def test_two_hundred_equal_shares_are_those_of_torch() -> None:
+def test_a_thousand_equal_shares_are_those_of_torch() -> None:
     model, dice = network(), torch.Generator().manual_seed(0)
     ours = WeightAverage(model, equal, average_buffers=False)
     theirs = AveragedModel(model)
-    for step in range(200):
+    for step in range(1000):
         walk(model, dice)
         ours.update(model, step)
         theirs.update_parameters(model)
@@ -50,13 +50,13 @@ def test_two_hundred_equal_shares_are_those_of_torch() -> None:
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12, msg=name)
 
 
-def test_two_hundred_exponential_steps_are_those_of_torch_to_the_last_bit() -> None:
+def test_a_thousand_exponential_steps_are_those_of_torch_to_the_last_bit() -> None:
     """Torch's average begins as the first weights that it is shown; ours as those that it is made from."""
     model, dice = network(), torch.Generator().manual_seed(0)
     ours = WeightAverage(model, exponential(0.95), average_buffers=False)
     theirs = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.95))
     theirs.update_parameters(model)
-    for step in range(200):
+    for step in range(1000):
         walk(model, dice)
         ours.update(model, step)
         theirs.update_parameters(model)
@@ -64,12 +64,12 @@ def test_two_hundred_exponential_steps_are_those_of_torch_to_the_last_bit() -> N
 
 
 @pytest.mark.slow
-def test_two_hundred_exponential_steps_are_those_of_timm_to_the_last_bit() -> None:
+def test_a_thousand_exponential_steps_are_those_of_timm_to_the_last_bit() -> None:
     from timm.utils import ModelEmaV3
 
     model, dice = network(), torch.Generator().manual_seed(0)
     ours, theirs = WeightAverage(model, exponential(0.95)), ModelEmaV3(model, decay=0.95)
-    for step in range(200):
+    for step in range(1000):
         walk(model, dice)
         ours.update(model, step)
         theirs.update(model)
