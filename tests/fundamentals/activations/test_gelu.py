@@ -32,6 +32,16 @@ def test_values_and_gradients_are_those_of_bert_and_gpt2(contract: Callable[...,
     contract(lambda x: gelu(x, "tanh"), lambda x: gelu_by_hand(x, "tanh"), of_gpt2)
 
 
+@pytest.mark.slow
+def test_values_and_gradients_are_those_of_transformers(contract: Callable[..., None]) -> None:
+    from transformers.activations import ACT2FN
+
+    contract(gelu, gelu_by_hand, ACT2FN["gelu_python"])
+    tanh = (lambda x: gelu(x, "tanh")), (lambda x: gelu_by_hand(x, "tanh"))
+    for name in ("gelu_new", "gelu_pytorch_tanh"):
+        contract(*tanh, ACT2FN[name])
+
+
 def test_it_is_x_times_the_share_below_x() -> None:
     from scipy.special import ndtr  # the normal distribution function
 

@@ -24,6 +24,18 @@ def torch_rates() -> Callable[..., list[float]]:
 
 
 @pytest.fixture
+def transformers_rates() -> Callable[..., list[float]]:
+    """``transformers_rates(name, steps, rate, **settings)``: those of ``transformers.optimization``."""
+
+    def rates(name: str, steps: int, rate: float = 0.1, **settings: Any) -> list[float]:
+        from transformers import optimization
+
+        return follow(lambda o: getattr(optimization, name)(o, **settings), steps, rate)
+
+    return rates
+
+
+@pytest.fixture
 def timm_rates() -> Callable[..., list[float]]:
     """The same of a timm scheduler, which is told the step."""
 

@@ -24,6 +24,16 @@ def test_equals_transformers(warmup: int, timescale: int | None, torch_rates: An
     assert ours == pytest.approx(theirs, rel=1e-12, abs=0)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("warmup", "timescale"), [(100, None), (1, None), (100, 10), (50, 400)])
+def test_equals_transformers_own(warmup: int, timescale: int | None, transformers_rates: Any) -> None:
+    theirs = transformers_rates(
+        "get_inverse_sqrt_schedule", 1000, num_warmup_steps=warmup, timescale=timescale
+    )
+    ours = [0.1 * inverse_square_root(k, warmup, timescale) for k in range(1000)]
+    assert ours == pytest.approx(theirs, rel=1e-12, abs=0)
+
+
 @pytest.mark.parametrize(("width", "warmup", "scale"), [(512, 4000, 1.0), (256, 10, 2.0), (1, 1, 0.5)])
 def test_noam_equals_the_annotated_transformer(
     width: int, warmup: int, scale: float, torch_rates: Any

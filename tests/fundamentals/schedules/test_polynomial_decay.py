@@ -33,6 +33,17 @@ def test_equals_the_formula_of_transformers() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("last", "power"), [(1e-7, 1.0), (0.02, 2.0)])
+def test_equals_transformers_own(last: float, power: float, transformers_rates: Any) -> None:
+    theirs = transformers_rates(
+        "get_polynomial_decay_schedule_with_warmup", 400,
+        num_warmup_steps=0, num_training_steps=300, lr_end=last, power=power,
+    )  # fmt: skip
+    ours = [0.1 * polynomial_decay(k, 300, power, last / 0.1) for k in range(400)]
+    assert ours == pytest.approx(theirs, rel=1e-12, abs=0)
+
+
+@pytest.mark.slow
 def test_equals_timm(timm_rates: Any) -> None:
     from timm.scheduler import PolyLRScheduler
 

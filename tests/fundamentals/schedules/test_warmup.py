@@ -61,6 +61,22 @@ def test_schedules_with_warmup_equal_transformers(warmup: int) -> None:
             assert ours == pytest.approx(theirs, abs=1e-12), f"{kind} at {step}"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("warmup", [0, 1, 60])
+def test_the_formulas_are_those_of_transformers(warmup: int, transformers_rates: Any) -> None:
+    total = warmup + 300
+    for kind, name, more in (
+        ("constant_with_warmup", "get_constant_schedule_with_warmup", {}),
+        ("linear", "get_linear_schedule_with_warmup", {"num_training_steps": total}),
+        ("cosine", "get_cosine_schedule_with_warmup", {"num_training_steps": total}),
+        ("cosine_with_restarts", "get_cosine_with_hard_restarts_schedule_with_warmup",
+         {"num_training_steps": total, "num_cycles": 3}),
+    ):  # fmt: skip
+        theirs = transformers_rates(name, total, num_warmup_steps=warmup, **more)
+        written = [0.1 * transformers_factor(kind, step, warmup, total) for step in range(total)]
+        assert written == pytest.approx(theirs, rel=1e-12, abs=1e-15), kind
+
+
 def test_untuned_follows_the_paper() -> None:
     for beta2 in (0.0, 0.9, 0.999):
         for step in (0, 1, 100, 10**6):

@@ -1,6 +1,7 @@
 """Warm-up, stable, decay against the formula of transformers, every step and shape."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,24 @@ def test_equals_transformers(lengths: tuple[int, int, int], shape: str) -> None:
             ours = warmup_stable_decay(step, *lengths, ratio, ratio, shape)
             theirs = transformers_factor(step, *lengths, shape, ratio)
             assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shape", "theirs_is"), [("linear", "linear"), ("cosine", "cosine"), ("square_root", "1-sqrt")]
+)
+@pytest.mark.parametrize("lengths", [(100, 700, 200), (0, 10, 5), (3, 7, 0)])
+def test_equals_transformers_own(
+    lengths: tuple[int, int, int], shape: str, theirs_is: str, transformers_rates: Any
+) -> None:
+    warmup, stable, decay = lengths
+    for ratio in (0.0, 0.1):
+        theirs = transformers_rates(
+            "get_wsd_schedule", sum(lengths) + 20, num_warmup_steps=warmup, num_stable_steps=stable,
+            num_decay_steps=decay, min_lr_ratio=ratio, decay_type=theirs_is,
+        )  # fmt: skip
+        ours = [0.1 * warmup_stable_decay(k, *lengths, ratio, ratio, shape) for k in range(sum(lengths) + 20)]
+        assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-15)
 
 
 def test_ends() -> None:
