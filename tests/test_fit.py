@@ -151,6 +151,16 @@ def test_bad_pictures_are_named_and_may_be_skipped(tmp_path: Path) -> None:
         fit(folder, steps=5, out=tmp_path / "a")
     run = fit(folder, steps=5, out=tmp_path / "b", skip_bad=True, export=False)
     assert "broken.png" in run.record["data"]["skipped"][0]
+    notes = noted(run)
+    assert "1 left out, since they could not be read" in notes and "broken.png" in notes
+    run.report.unlink()
+    resume(run.folder, export=False)  # a second sitting makes the same page
+    assert noted(run) == notes
+
+
+def noted(run: Run) -> str:
+    """The notes of the report, as they stand there."""
+    return run.report.read_text(encoding="utf-8").partition(">Notes<")[2].partition("</section>")[0]
 
 
 REFUSED = {
@@ -176,6 +186,27 @@ def test_bad_data_is_refused_with_a_reason(case: str, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("call", ["iterdir", "open"])
+def test_what_may_not_be_read_is_said(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for a user who may not: the superuser, who may run this test, is refused nothing."""
+    place = paint(tmp_path / "p", 3) if call == "iterdir" else houses(tmp_path / "h.csv")
+
+    plain = getattr(Path, call)
+
+    def locked(self: Path, *given: Any, **named: Any) -> Any:
+        if self.is_relative_to(place):
+            raise PermissionError(13, "Permission denied", str(self))
+        return plain(self, *given, **named)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, call, locked)
+    assert main(["fit", str(place), "--set", "steps=3"]) == 2
+    said = capsys.readouterr().err
+    assert str(place) in said and ("may not be read" in said or "Permission denied" in said)
+
+
 def test_a_bad_row_is_named(tmp_path: Path) -> None:
     file = houses(tmp_path / "h.csv", 50)
     file.write_text(file.read_text() + "1,2,3,4,5\n")
@@ -183,6 +214,7 @@ def test_a_bad_row_is_named(tmp_path: Path) -> None:
         fit(file, target="price", steps=5, out=tmp_path / "run")
     run = fit(file, target="price", steps=5, out=tmp_path / "run", skip_bad=True, export=False)
     assert run.metrics
+    assert "1 left out" in noted(run) and "line 52" in noted(run)
 
 
 @pytest.mark.parametrize(

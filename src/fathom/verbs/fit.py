@@ -79,7 +79,8 @@ def fit(
 
 def carry_out(session: Session, source: "Source | None", model: Any) -> None:
     """The run itself; the weights that it begins from go into its folder first, and how they landed
-    is kept."""
+    is kept.
+    """
     if source is not None and leads():
         from fathom.verbs.transfer import keep
 
@@ -250,10 +251,13 @@ def suit(model: Any, experiment: "Experiment", data: "Data") -> None:
 def recognise(path: Path, options: Options) -> tuple[str, Sighting]:
     """The task that is surest about ``path``; every task is asked, none is known by name."""
     seen: list[tuple[float, str, Sighting]] = []
-    for name in catalog.tasks():
-        sighting = catalog.task(name).recognise(path, options)
-        if sighting is not None:
-            seen.append((sighting.confidence, name, sighting))
+    try:
+        for name in catalog.tasks():
+            sighting = catalog.task(name).recognise(path, options)
+            if sighting is not None:
+                seen.append((sighting.confidence, name, sighting))
+    except PermissionError as error:
+        raise InputError(f"{error.filename or path} may not be read by this user") from error
     if not seen:
         from fathom.data.inspect import inspect
 

@@ -11,6 +11,8 @@ from fathom.task import Boundary, Evaluation
 if TYPE_CHECKING:
     from fathom.verbs.session import Session
 
+NAMED = 5  # of what was skipped; run.json has all
+
 
 def write_report(session: "Session", notes: list[str] | None = None) -> Path:
     """``report.html`` of a trained run: scores from run.json, details computed anew if need be."""
@@ -40,10 +42,21 @@ def write_report(session: "Session", notes: list[str] | None = None) -> Path:
         cost=cost(record),
         recipe=record["settings"],
         card=card,
-        notes=[*session.extra.get("saw", []), *(notes or [])],
+        notes=[*(record.get("extra") or {}).get("saw", []), *left_out(record["data"]), *(notes or [])],
     )
     write(run.report, page)
     return run.report
+
+
+def left_out(facts: dict[str, Any]) -> list[str]:
+    """What could not be read and was skipped (``--skip-bad``): how much of it, the first few by name."""
+    skipped = facts.get("skipped") or facts.get("skipped_files")
+    if not skipped:
+        return []
+    if isinstance(skipped, int):
+        return [f"{skipped} left out, since they could not be read"]
+    named = "; ".join(skipped[:NAMED]) + (" ..." if len(skipped) > NAMED else "")
+    return [f"{len(skipped)} left out, since they could not be read: {named}"]
 
 
 def evaluate_again(session: "Session", split: Any) -> Evaluation:
