@@ -1,0 +1,73 @@
+"""``predict`` and ``generate``: files, folders and tables in, one answer for each."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from fathom import catalog
+from fathom.cli.command import main
+from fathom.training.run import Run
+from fathom.verbs.train import train
+
+pytestmark = pytest.mark.slow
+Shown = pytest.CaptureFixture[str]
+
+
+def tiny(name: str, folder: Path) -> Run:
+    """Two steps of the system's tiny run."""
+    experiment = catalog.system(name).load().tiny()
+    return train(experiment, out=folder / name, export=False, settings=[("steps", "2")])
+
+
+def test_each_row_of_a_table_has_an_answer(tmp_path: Path, capsys: Shown) -> None:
+    run = tiny("house_prices", tmp_path)
+    columns = [c["name"] for c in run.record["experiment"]["task"]["columns"]]
+    rows = [dict.fromkeys(columns, str(i)) for i in range(1, 4)]
+    table, answers = tmp_path / "rows.csv", tmp_path / "answers.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    assert main(["predict", str(run.folder), str(table)]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [t["input"] for t in told] == [f"{table}:{i}" for i in (1, 2, 3)]
+    assert [t["value"] for t in told] == pytest.approx([run.predict(row)["value"] for row in rows])
+    assert main(["predict", str(run.folder), str(table), "--out", str(answers)]) == 0
+    assert not capsys.readouterr().out
+    with answers.open(newline="", encoding="utf-8") as file:
+        kept = list(csv.DictReader(file))
+    assert [float(row["value"]) for row in kept] == pytest.approx([t["value"] for t in told])
+    assert [row["input"] for row in kept] == [t["input"] for t in told]
+
+
+def test_a_language_model_writes_and_a_seed_repeats_it(tmp_path: Path, capsys: Shown) -> None:
+    run = tiny("char_lstm", tmp_path)
+    command = ["generate", str(run.folder), "--prompt", "a", "--length", "12"]
+    texts = []
+    for seed in ("3", "3", "4"):
+        assert main([*command, "--seed", seed]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] != texts[2]
+    assert len(texts[0].rstrip("\n")) >= 12
+    assert main([*command, "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) >= {"text"}
+
+
+def test_a_generator_of_pictures_writes_files(tmp_path: Path, capsys: Shown) -> None:
+    from PIL import Image
+
+    run = tiny("dcgan", tmp_path)
+    assert main(["generate", str(run.folder), "--count", "2", "--out", str(tmp_path / "drawn")]) == 0
+    files = capsys.readouterr().out.splitlines()
+    assert len(files) == 2
+    for file in files:
+        with Image.open(file) as picture:
+            assert picture.size == (run.record["experiment"]["task"]["width"],) * 2
+
+
+def test_what_generates_nothing_is_refused_with_the_way(tmp_path: Path, capsys: Shown) -> None:
+    run = tiny("gcn", tmp_path)
+    assert main(["generate", str(run.folder), "--prompt", "a"]) == 2
+    assert capsys.readouterr().err.strip()
