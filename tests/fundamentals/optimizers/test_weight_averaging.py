@@ -127,6 +127,9 @@ def test_statistics_are_counted_anew() -> None:
     refit_normalization(model, batches)
     mean = torch.stack([model[0](b).mean(0) for b in batches]).mean(0)  # type: ignore[index, operator]
     torch.testing.assert_close(model[1].running_mean, mean.detach())  # type: ignore[index]
+    with pytest.raises(ValueError, match="batches is empty; give at least one"):
+        refit_normalization(model, iter([]))
+    torch.testing.assert_close(model[1].running_mean, mean.detach())  # type: ignore[index]
 
 
 def test_counters_are_copied_and_the_model_is_left_alone() -> None:

@@ -21,6 +21,7 @@ Legend: w weights, a average, d decay, n weights averaged so far, t step from 0
 # pyright: reportPrivateImportUsage=false
 
 import copy
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +90,14 @@ class WeightAverage:
 
 
 def refit_normalization(model: nn.Module, batches: Iterable[Any]) -> None:
-    """Count the running statistics of batch normalisation anew over ``batches`` (``swa_utils.update_bn``)."""
-    update_bn(batches, model)
+    """Count the running statistics of batch normalisation anew over ``batches`` (``swa_utils.update_bn``).
+
+    Raises ``ValueError`` where there is no batch, which would leave none; the old ones are kept then.
+    """
+    coming = iter(batches)
+    for first in coming:
+        return update_bn(itertools.chain([first], coming), model)
+    raise ValueError("batches is empty; give at least one, to count statistics over")
 
 
 def follow(values: Float[Tensor, "steps *n"], share: Share) -> list[Tensor]:
