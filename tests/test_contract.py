@@ -294,7 +294,8 @@ def test_file_stands_alone(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     settings = {f.name: getattr(experiment.model, f.name) for f in dataclasses.fields(experiment.model)}  # type: ignore[arg-type]
     for needed in [*closure(name), entry]:
         copy_module(needed.path, tmp_path)
-    copy_module(catalog.ROOT / "card.py", tmp_path)
+    for plain_table in ("card.py", "published.py"):
+        copy_module(catalog.ROOT / plain_table, tmp_path)
     for loaded in [m for m in sys.modules if m == "fathom" or m.startswith("fathom.")]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *(p for p in sys.path if "src" not in Path(p).parts)])
