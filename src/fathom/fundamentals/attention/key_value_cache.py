@@ -16,14 +16,14 @@ in order, as positions are part of the keys and a sum knows none.
 
 Axes used below
     b  batch      g  heads of keys and values      t  new tokens      s  tokens that they may see
-    e  width of a head
+    e  width of a head      n  rows of the cache
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fathom.card import Card
@@ -126,6 +126,29 @@ class KeyValueCache:
         self.values = [kept[texts] for kept in self.values]
 
 
+class CarriedCache:
+    """The same as a value: keys and values of each layer (b, g, n, e) go into a step and come out of it.
+
+    For graphs that are exported, which cannot write in place. Each text of the batch reads one token, and may
+    stand at a ``place`` of its own, int64 (b,): how many tokens it has read. Where places go beyond the n
+    rows, the cache rolls. ``mask`` (b, 1, 1, n) says which rows hold something.
+    """
+
+    def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor], place: Int[Tensor, "b"]) -> None:
+        self.keys, self.values = list(keys), list(values)
+        _, groups, rows, width = keys[0].shape
+        self.row = (place % rows)[:, None, None, None].expand(-1, groups, 1, width)
+        self.mask = (torch.arange(rows, device=place.device) <= place[:, None])[:, None, None, :]
+
+    def extend(
+        self, layer: int, key: Float[Tensor, "b g 1 e"], value: Float[Tensor, "b g 1 e"]
+    ) -> tuple[Float[Tensor, "b g n e"], Float[Tensor, "b g n e"]]:
+        """Keys and values of a layer, those of the new token among them, to be passed to the next step."""
+        self.keys[layer] = self.keys[layer].scatter(2, self.row, key)
+        self.values[layer] = self.values[layer].scatter(2, self.row, value)
+        return self.keys[layer], self.values[layer]
+
+
 def read_in_pieces(
     query: Float[Tensor, "b k t e"],
     key: Float[Tensor, "b g t e"],
@@ -148,6 +171,21 @@ def read_in_pieces(
     return torch.cat(answers, dim=2)
 
 
+def read_carried(
+    query: Float[Tensor, "b k t e"], key: Float[Tensor, "b g t e"], value: Float[Tensor, "b g t e"], rows: int
+) -> Float[Tensor, "b k t e"]:
+    """Causal attention token by token, with a cache of ``rows`` that is passed on."""
+    batch, groups, length, width = key.shape
+    keys, values = key.new_zeros(2, batch, groups, rows, width)
+    answers = []
+    for t in range(length):
+        new = slice(t, t + 1)
+        cache = CarriedCache([keys], [values], torch.full((batch,), t, device=key.device))
+        keys, values = cache.extend(0, key[:, :, new], value[:, :, new])
+        answers.append(attend(query[:, :, new], keys, values, cache.mask))
+    return torch.cat(answers, dim=2)
+
+
 def twins() -> "Iterator[Twin]":
     """The pairs that the contract compares; the plain version computes the whole text at once."""
     from functools import partial
@@ -166,3 +204,6 @@ def twins() -> "Iterator[Twin]":
             by_hand = partial(sliding_window_attention_by_hand, window=window)
             name = f"pieces {pieces}, window {window}"
             yield Twin(name, ours, by_hand, (query, key, value), gradients=False)
+    yield Twin("carried", partial(read_carried, rows=9), whole, (query, key[:, :2], value[:, :2]))
+    by_hand = partial(sliding_window_attention_by_hand, window=4)
+    yield Twin("carried, rolling", partial(read_carried, rows=4), by_hand, (query, key, value))

@@ -66,7 +66,10 @@ class Llama3Scaling:
 
 
 def frequencies(
-    width: int, base: float = 10_000.0, scaling: Llama3Scaling | None = None
+    width: int,
+    base: float = 10_000.0,
+    scaling: Llama3Scaling | None = None,
+    device: torch.device | None = None,
 ) -> Float[Tensor, "h"]:
     """The angle by which each point is turned from one place to the next, float32 (width / 2,).
 
@@ -76,7 +79,7 @@ def frequencies(
         raise ValueError(f"width is {width}; it must be even, 2 or more")
     if not base > 1:
         raise ValueError(f"base is {base}; it must be above 1")
-    plain = 1.0 / base ** (torch.arange(0, width, 2, dtype=torch.float32) / width)
+    plain = 1.0 / base ** (torch.arange(0, width, 2, dtype=torch.float32, device=device) / width)
     if scaling is None:
         return plain
     turns = scaling.original * plain / (2 * math.pi)  # in the length of training
