@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fathom.errors import InputError, unknown
 from fathom.fundamentals.initialization.pretrained import LoadReport, load_pretrained, resize_channels
+from fathom.training.model_folder import folder_state, holds_model
 from fathom.training.weight_files import TORCH, local_file, published_file
 from fathom.training.weight_map import Table, inverse, translate
 
@@ -135,6 +136,8 @@ def read_weights(weights: Any, published: Mapping[str, Mapping[str, Any]]) -> We
         facts = published[weights]
         return Weights(published_file(facts).state, facts["preprocessing"])
     path = Path(weights)
+    if path.is_dir() and holds_model(path):
+        return Weights(folder_state(path))
     if path.is_dir():
         found = [
             f for f in (path / "weights.safetensors", path / "model" / "weights.safetensors") if f.is_file()
