@@ -20,7 +20,6 @@ exercise and grades; everything else needs only this.
 
 import ast
 import hashlib
-import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,7 +106,7 @@ def read(slug: str, path: Path) -> Exercise:
         forbidden=ast.literal_eval(literals["FORBIDDEN"]) if "FORBIDDEN" in literals else {},
         starter=answer_file(statement, imports, renamed(source, functions["starter"], path.stem)),
         solution=answer_file("", imports, renamed(source, functions["solution"], path.stem)),
-        mistakes={name: inspect.cleandoc(ast.get_docstring(f) or "") for name, f in wrong.items()},
+        mistakes={name: " ".join((ast.get_docstring(f) or "").split()) for name, f in wrong.items()},
         digest=hashlib.sha256(source.encode()).hexdigest()[:16],
     )
 

@@ -50,7 +50,7 @@ def grade(
         except Exception as error:
             mistake = name_the_mistake(exercise, answer, seed)
             if mistake:
-                message = inspect.getdoc(twins(exercise)[mistake]) or ""
+                message = " ".join((inspect.getdoc(twins(exercise)[mistake]) or "").split())
             else:
                 message = str(error) if isinstance(error, Fail) else tell(error)
             return Verdict(False, name, message, mistake)

@@ -1,8 +1,9 @@
 """What a worker can be asked to do. Only this module, and what it imports, knows torch.
 
-A job is a generator: it yields messages (plain values under the key "kind"), and gets at each ``yield`` what
-the parent sent meanwhile, or None. Imported by the fork server, it must not run a backward pass or start a
-thread: a fork would inherit half of it.
+A job is a generator of messages: plain values under the key "kind". After a frame of a figure it waits until
+the parent asks for more, so the parent sets the pace: it pauses, goes step by step, and never has to throw a
+frame away. Imported by the fork server, this module must not run a backward pass or start a thread: a fork
+would inherit half of it.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 from fathom.learn.engine.confine import Limits, confine, explain
+from fathom.learn.engine.figure import LARGEST, load_figures
 from fathom.learn.engine.forbidden import forbidden_word
 from fathom.learn.engine.grade import Answer, grade, raised
 from fathom.learn.engine.verdict import Verdict
@@ -28,6 +30,7 @@ from fathom.learn.engine.verdict import Verdict
 Message = dict[str, Any]
 Job = Generator[Message, Message | None, None]
 ANSWER = "your answer"
+ASKING = ("frame", "finished")  # after these a job waits to be told how to go on
 
 
 def child(connection: Connection, job: str, given: Message, limits: Limits, folder: Path) -> None:
@@ -45,21 +48,23 @@ def child(connection: Connection, job: str, given: Message, limits: Limits, fold
             connection.send_bytes(json.dumps(message).encode())
 
     tell({"kind": "ready"})
-    work = JOBS[job](limits, **given)
-    heard: Message | None = None
     try:
-        while True:
-            tell(work.send(heard) if heard is not None else next(work))
-            heard = None
-            while connection.poll():  # of several only the newest counts
-                heard = json.loads(connection.recv_bytes())
-    except StopIteration:
-        pass
+        follow(JOBS[job](limits, **given), connection, tell)
     except BaseException as error:
         tell({"kind": "error", "message": said(error, "", limits)})
     sys.stdout.flush()
     sys.stderr.flush()
     tell({"kind": "end"})
+
+
+def follow(work: Job, connection: Connection, tell: Callable[[Message], None]) -> None:
+    """Do a job to its end, or until nobody listens any more."""
+    with contextlib.suppress(StopIteration, EOFError):
+        message = next(work)
+        while True:
+            tell(message)
+            waits = message["kind"] in ASKING
+            message = work.send(json.loads(connection.recv_bytes()) if waits else None)
 
 
 def catch_output(folder: Path) -> None:
@@ -101,6 +106,25 @@ def grade_twin(limits: Limits, exercise: str, twin: str, seed: int = 0) -> Job:
     """The verdict on a function of the exercise itself: ``solution``, ``starter`` or a wrong twin."""
     module = load(Path(exercise))
     yield grade(module, getattr(module, twin), seed).as_message()
+
+
+def run_figure(limits: Limits, folder: str, name: str, settings: Message) -> Job:
+    """Frames of a figure. An answer with "settings" begins it anew; any other asks for the next frame."""
+    shown = load_figures(Path(folder))[name]
+    while True:
+        asked = None
+        for frame in shown.frames(settings):
+            message = frame.as_message()
+            if len(json.dumps(message)) > LARGEST:
+                raise ValueError(f"a frame of {name} is larger than {LARGEST // 1024} KiB")
+            asked = yield message
+            if asked and "settings" in asked:
+                break
+        else:
+            asked = yield {"kind": "finished"}
+        if not asked or "settings" not in asked:
+            return
+        settings = asked["settings"]
 
 
 class Exploded(BaseException):
@@ -168,4 +192,5 @@ JOBS: dict[str, Callable[..., Job]] = {
     "nothing": nothing,
     "grade_answer": grade_answer,
     "grade_twin": grade_twin,
+    "run_figure": run_figure,
 }
