@@ -177,3 +177,15 @@ def test_naive_bayes_equals_scikit_learn() -> None:
     ours = NaiveBayes(texts, labels.tolist(), 2)
     made = np.stack([ours.probabilities(t) for t in texts])
     np.testing.assert_allclose(made, theirs.predict_proba(counts), atol=1e-9)
+
+
+def test_characters_are_read_as_they_are_written() -> None:
+    task = TextClassification.fitted(("a", "b"), ["Ab-c", "cab", "bA"], unit="character")
+    assert task.vocabulary == (*SPECIAL, "b", "A", "c") and task.length == 4
+    assert task.encode(["bAcbA", "a", ""]).tolist() == [[2, 3, 4, 2], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert task.decode(np.array([2, 3, 1, 0])) == "bA[?]"
+    assert task.examples()[0] == {"text": "bAc"}
+    with pytest.raises(ValueError, match="unit is 'letter'; it must be 'word' or 'character'"):
+        TextClassification(labels=("a", "b"), vocabulary=(*SPECIAL, "x"), length=4, unit="letter")
+    with pytest.raises(InputError, match="no character occurs in two texts"):
+        TextClassification.fitted(("a", "b"), ["ab", "cd"], unit="character")

@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 
 PADDING, UNKNOWN = 0, 1
 SPECIAL = ("<padding>", "<unknown>")
-LARGEST = 30_000  # words of a vocabulary
-LONGEST = 256  # words that are read of a text
-RAREST = 2  # a word in fewer training texts than this is unknown
+UNITS = ("word", "character")
+LARGEST = 30_000  # words, or characters, of a vocabulary
+LONGEST = 256  # of them that are read of a text
+RAREST = 2  # what stands in fewer training texts than this is unknown
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextClassification:
     """Labels by name, the words that are known, and how many of them are read of a text.
 
-    ``vocabulary`` begins with padding and the unknown word; it is made of training texts only.
+    ``vocabulary`` begins with padding and the unknown word; it is made of training texts only. With ``unit``
+    "character" it holds single characters as they are written, and so a text is read.
     """
 
     labels: tuple[str, ...]
@@ -42,8 +44,11 @@ class TextClassification:
     length: int
     text: str = "text"  # the columns of a table of such texts
     target: str = "label"
+    unit: str = "word"
 
     def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise ValueError(f"unit is {self.unit!r}; it must be 'word' or 'character'")
         if len(self.labels) < 2:
             raise ValueError(f"labels has {len(self.labels)} classes; a classifier needs at least two")
         if tuple(self.vocabulary[:2]) != SPECIAL or len(self.vocabulary) < 3:
@@ -54,19 +59,25 @@ class TextClassification:
             raise ValueError(f"length is {self.length}; it must be 1 or more")
 
     @classmethod
-    def fitted(cls, labels: tuple[str, ...], texts: Sequence[str], **columns: str) -> "TextClassification":
+    def fitted(
+        cls, labels: tuple[str, ...], texts: Sequence[str], unit: str = "word", **columns: str
+    ) -> "TextClassification":
         """With the words of ``texts``, which are training texts, the most frequent first."""
-        read = [words(text) for text in texts]
+        read = [list(text) if unit == "character" else words(text) for text in texts]
         seen = Counter(word for parts in read for word in set(parts))
         known = [w for w, n in sorted(seen.items(), key=lambda p: (-p[1], p[0])) if n >= RAREST][:LARGEST]
         if not known:
             raise InputError(
-                "no word occurs in two texts; give more texts, or choose another column with --text"
+                f"no {unit} occurs in two texts; give more texts, or choose another column with --text"
             )
         length = int(np.quantile([len(parts) for parts in read], 0.995))
-        return cls(
-            labels=labels, vocabulary=(*SPECIAL, *known), length=max(4, min(LONGEST, length)), **columns
-        )
+        length = max(4, min(LONGEST, length))
+        return cls(labels=labels, vocabulary=(*SPECIAL, *known), length=length, unit=unit, **columns)
+
+    @property
+    def gap(self) -> str:
+        """What stands between two words, and between two characters nothing."""
+        return " " if self.unit == "word" else ""
 
     def encode(self, texts: Iterable[str]) -> Tensor:
         """int64 (n, length): what ``preprocessing`` makes of each text."""
@@ -143,7 +154,7 @@ class TextClassification:
     def preprocessing(self) -> list[dict[str, Any]]:
         return [
             {
-                "operation": "tokens", "input": "tokens", "field": self.text, "unit": "word",
+                "operation": "tokens", "input": "tokens", "field": self.text, "unit": self.unit,
                 "vocabulary": list(self.vocabulary), "unknown": UNKNOWN, "length": self.length,
                 "padding": PADDING,
             }
@@ -166,8 +177,8 @@ class TextClassification:
         return {"label": self.labels[int(shares.argmax())], "probabilities": named}
 
     def examples(self) -> list[Any]:
-        some = " ".join(self.vocabulary[2:10])
-        return [{self.text: text} for text in (some, "", "never seen: 8!", (some + " ") * self.length)]
+        some = self.gap.join(self.vocabulary[2:10])
+        return [{self.text: text} for text in (some, "", "never seen: 8!", (some + self.gap) * self.length)]
 
     def page(self) -> str:
         return f'<text-input field="{escape(self.text)}"></text-input><label-output></label-output>'
@@ -178,7 +189,7 @@ class TextClassification:
         return score_classes(outputs["probabilities"], np.concatenate(targets), self.labels)
 
     def baselines(self, data: Data) -> dict[str, Evaluation]:
-        """The most frequent class, and naive Bayes over words and pairs of words."""
+        """The most frequent class, and naive Bayes over words, or characters, and pairs of them."""
         from fathom.data.baselines import NaiveBayes
 
         assert data.valid is not None
@@ -187,7 +198,7 @@ class TextClassification:
         shares = np.stack([bayes.probabilities(shown(text)) for text in unseen])
         return {
             "most frequent class": majority(classes, truth, self.labels),
-            "naive Bayes, words and pairs": score_classes(shares, truth, self.labels),
+            f"naive Bayes, {self.unit}s and pairs": score_classes(shares, truth, self.labels),
         }
 
     def sections(self, evaluation: Evaluation, split: Any) -> "list[Section]":
@@ -209,7 +220,7 @@ class TextClassification:
 
     def decode(self, numbers: np.ndarray) -> str:
         """The words that ``numbers`` stand for; one that is not known shows as [?]."""
-        return " ".join("[?]" if n == UNKNOWN else self.vocabulary[n] for n in shown(numbers))
+        return self.gap.join("[?]" if n == UNKNOWN else self.vocabulary[n] for n in shown(numbers))
 
 
 def shown(numbers: np.ndarray) -> list[int]:

@@ -174,8 +174,8 @@ def test_bad_input_is_refused() -> None:
         (lambda: pad([torch.zeros(2), torch.zeros(2).long()]), "steps of 2 kinds"),
         (lambda: pack(torch.zeros(2, 3), torch.tensor([1, 4])), "lengths holds 4"),
         (lambda: unpack(pack(torch.zeros(2, 3), torch.tensor([1, 3])), 2), "longest is 2"),
-        (lambda: check_lengths(torch.tensor([1.0]), 1, 3), "dtype torch.float32"),
-        (lambda: check_lengths(torch.tensor([True]), 1, 3), "dtype torch.bool"),
+        (lambda: check_lengths(torch.tensor([1.0]), torch.zeros(1, 3)), "dtype torch.float32"),
+        (lambda: check_lengths(torch.tensor([True]), torch.zeros(1, 3)), "dtype torch.bool"),
     ):
         with pytest.raises(ValueError, match=words):
             wrong()

@@ -111,7 +111,7 @@ class Packed:
 
 def pack(x: Shaped[Tensor, "b t *d"], lengths: Tensor) -> Packed:
     """The steps of a padded block without its filling. Raises ``ValueError`` for lengths that do not fit."""
-    check_lengths(lengths, len(x), x.shape[1])
+    check_lengths(lengths, x)
     order = lengths.argsort(descending=True, stable=True)
     going = mask(lengths[order], x.shape[1]).T  # (t, b)
     running = going.sum(dim=1)
@@ -168,7 +168,7 @@ class Recurrent(nn.Module):
 
     def first(self, x: Tensor) -> State:
         """The states of zeros that sequences ``x`` (b, ...) begin with."""
-        return tuple(x.new_zeros(len(x), width) for width in self.widths)
+        return tuple(x.new_zeros(x.shape[0], width) for width in self.widths)  # a free batch has no len
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One step: ``x`` (b, inputs) and the states -> output (b, outputs) and the new states."""
@@ -190,21 +190,22 @@ class Recurrent(nn.Module):
                 f"x has shape {tuple(x.shape)}; it must be (batch, time, {self.inputs}), of 1 step or more"
             )
         if lengths is not None:
-            check_lengths(lengths, len(x), x.shape[1])
+            check_lengths(lengths, x)
         if state is None:
             return self.first(x)
-        given, wanted = [tuple(s.shape) for s in state], [(len(x), width) for width in self.widths]
+        given, wanted = [tuple(s.shape) for s in state], [(x.shape[0], width) for width in self.widths]
         if given != wanted:
             raise ValueError(f"state has shapes {given}; this layer carries {wanted}")
         return state
 
 
-def check_lengths(lengths: Tensor, batch: int, longest: int) -> None:
-    """Raise ``ValueError`` unless they are ``batch`` whole numbers from 0 to ``longest``.
+def check_lengths(lengths: Tensor, x: Tensor) -> None:
+    """Raise ``ValueError`` unless there is a whole number from 0 to t for each row of ``x`` (b, t, ...).
 
     Their values are looked at on the CPU only: on a GPU the look would wait for all work before it, and a
     graph that is being exported has none.
     """
+    batch, longest = x.shape[:2]
     if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
         raise ValueError(
             f"lengths has shape {tuple(lengths.shape)}, dtype {lengths.dtype}; it must be ({batch},), int64"
