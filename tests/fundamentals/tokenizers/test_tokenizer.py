@@ -1,4 +1,4 @@
-"""The pipeline around a tokenizer against transformers' on the same file; marks that people type; bad files."""
+"""The pipeline around a tokenizer against transformers' on the same file; typed marks; bad files."""
 
 import json
 import sys

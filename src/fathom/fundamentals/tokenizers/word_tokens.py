@@ -60,7 +60,7 @@ class Words:
         return [places.get(word, 0) for word in split_words(text)]
 
     def decode(self, numbers: Sequence[int]) -> str:
-        """The words of ``numbers`` with single spaces. Raises ``ValueError`` for a number that is no place."""
+        """The words of ``numbers`` with single spaces. Raises ``ValueError`` for no place of it."""
         for n in numbers:
             if not 0 <= n < len(self.vocabulary):
                 raise ValueError(f"numbers holds {n}; it must be in [0, {len(self.vocabulary)})")
