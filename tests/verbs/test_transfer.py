@@ -271,7 +271,7 @@ def test_what_is_refused_before_anything_is_made(
     save_file(state | {"head.bias": torch.zeros(9)}, tmp_path / "bent" / "model" / "weights.safetensors")
     cases: list[tuple[dict[str, Any], str]] = [
         ({"start": "resnet81"}, "no published size 'resnet81'; did you mean 'resnet18'"),
-        ({"start": "vgg11"}, "no weights of vgg11 are published here; give a file: --from FILE --as vgg11"),
+        ({"start": "mlp128"}, "no weights of mlp128 are published here; give a file:"),
         ({"start": "resnet50:IMAGENET1K_V9"}, "no published weights file named 'IMAGENET1K_V9'"),
         ({"start": "gone/away"}, "there is no gone/away to begin from: give a run folder, a published size"),
         ({"start": "empty"}, "empty is neither a run folder nor an artifact folder"),

@@ -8,7 +8,7 @@ HELP = "bring weights of another library in: recognised, mapped, checked, as saf
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="a state dict: written by torch.save (.pt, .pth), or .safetensors")
+    parser.add_argument("file", help="weights: .pt and .pth of torch, .keras and .h5 of Keras, .safetensors")
     parser.add_argument("--as", dest="name", metavar="SIZE", help="what it must be, for example resnet50")
     parser.add_argument("--classes", type=int, metavar="N", help="how many classes it must have")
     parser.add_argument(

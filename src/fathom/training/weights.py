@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from fathom.errors import InputError, unknown
 from fathom.fundamentals.initialization.pretrained import LoadReport, load_pretrained, resize_channels
+from fathom.training.importing import KERAS
+from fathom.training.keras_layout import from_keras, is_keras
 from fathom.training.model_folder import folder_state, holds_model
 from fathom.training.weight_files import TORCH, local_file, published_file
 from fathom.training.weight_map import Table, inverse, translate
@@ -21,10 +23,11 @@ WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put 
 
 @dataclass(frozen=True)
 class Weights:
-    """A state dict, and how its pictures were prepared, where that is known."""
+    """A state dict, with what its file, its table or its run tells of it."""
 
     state: Mapping[str, Tensor]
     preprocessing: Mapping[str, Any] | None = None  # resize, crop, mean, deviation, interpolation
+    settings: Mapping[str, Any] | None = None  # of the model that these weights are for; None: not told
 
 
 def load_weights(
@@ -39,16 +42,17 @@ def load_weights(
 ) -> LoadReport:
     """Copy ``weights`` into ``model``: a name of ``published``, a file, a run folder or a state dict.
 
-    ``published`` is the model's part of its system's ``WEIGHTS``. A .pt or .pth file goes through the
-    confined reader of `fathom import`. The names of tensors may be the model's own or those of one of
-    ``upstreams``, which is known by them; ``before`` rewrites a state dict first, where a table cannot.
-    Tensors whose name begins with one of ``head`` may differ in shape: they stay as initialised. Those of
-    ``stem`` may have another number of input channels: they are brought to the model's. Any other difference
-    raises ``InputError`` that names the tensors, and changes nothing. The report is kept as
-    ``model.load_report`` and printed, the preprocessing, if known, is kept as ``model.preprocessing``.
+    ``published`` is the model's part of its system's ``WEIGHTS``. What `read_weights` gave is taken too. A
+    .pt or .pth file, or one of Keras, goes through the confined reader of `fathom import`. The names of
+    tensors may be the model's own or those of one of ``upstreams``, which is known by them; ``before``
+    rewrites a state dict first, where a table cannot. Tensors whose name begins with one of ``head`` may
+    differ in shape: they stay as initialised. Those of ``stem`` may have another number of input channels:
+    they are brought to the model's. Any other difference raises ``InputError`` that names the tensors, and
+    changes nothing. The report is kept as ``model.load_report`` and printed, the preprocessing, if known, is
+    kept as ``model.preprocessing``.
     """
     found = read_weights(weights, published or {})
-    given = unwrapped(found.state)
+    given = as_torch(found.state)
     state = own_names(model, before(given) if before else given, upstreams or {})
     own = model.state_dict()
     # Files of before 2018 do not count batches; a count of 0 is what such a layer starts from.
@@ -115,6 +119,11 @@ def upstream_state(model: nn.Module, table: Table) -> dict[str, Tensor]:
     return {names[name]: tensor for name, tensor in own.items()}
 
 
+def as_torch(state: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """``state`` as a module of torch would give it: no words of wrappers, arrays of Keras turned."""
+    return from_keras(state) if is_keras(state) else unwrapped(state)
+
+
 def unwrapped(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """``state`` without the words that a wrapper put before every name."""
     for wrapper in WRAPPERS:
@@ -123,37 +132,68 @@ def unwrapped(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     return state
 
 
-def read_state(weights: Any) -> Mapping[str, Tensor]:
-    """A state dict from where it is: a mapping, a .safetensors, .pt or .pth file, or a run folder."""
-    return read_weights(weights, {}).state
-
-
 def read_weights(weights: Any, published: Mapping[str, Mapping[str, Any]]) -> Weights:
     """Weights from where they are; ``published`` are those that have a name. Raises ``InputError``."""
+    if isinstance(weights, Weights):
+        return weights
     if isinstance(weights, Mapping):
-        return Weights(weights)
+        return Weights(as_torch(weights))
     if isinstance(weights, str) and weights in published:
-        facts = published[weights]
-        return Weights(published_file(facts).state, facts["preprocessing"])
+        return told_by(published[weights], published_file(published[weights]).state)
     path = Path(weights)
     if path.is_dir() and holds_model(path):
         return Weights(folder_state(path))
     if path.is_dir():
-        found = [
-            f for f in (path / "weights.safetensors", path / "model" / "weights.safetensors") if f.is_file()
-        ]
-        if not found:
-            raise InputError(f"{path} holds no weights.safetensors; give a run folder or a .safetensors file")
-        path = found[0]
+        return from_folder(path)
     if not path.is_file():
         raise no_weights(str(weights), published)
-    if path.suffix.lower() in TORCH:
+    if path.suffix.lower() in (*TORCH, *KERAS):
         kept = local_file(path)
-        same = (f for f in published.values() if kept.original.startswith(f["sha256"]))
-        return Weights(kept.state, next((f["preprocessing"] for f in same), None))
+        same = [facts for facts in published.values() if kept.original.startswith(facts["sha256"])]
+        return told_by(same[0], kept.state) if same else Weights(kept.state)
     if path.suffix != ".safetensors":
-        raise InputError(f"{path} is not opened: give a .safetensors, .pt or .pth file, or a run folder")
+        raise InputError(
+            f"{path} is not opened: give a .safetensors, .pt, .pth, .h5 or .keras file, or a run folder"
+        )
     return read_safetensors(path)
+
+
+def told_by(facts: Mapping[str, Any], state: Mapping[str, Tensor]) -> Weights:
+    """The tensors of a published file with what its entry of ``WEIGHTS`` tells."""
+    return Weights(state, facts["preprocessing"], facts.get("settings"))
+
+
+def from_folder(folder: Path) -> Weights:
+    """The weights of a run or an artifact, and the settings of the model that they were trained in."""
+    for file in (folder / "weights.safetensors", folder / "model" / "weights.safetensors"):
+        if file.is_file():
+            described = file.with_name("artifact.json")
+            model = json.loads(described.read_text(encoding="utf-8"))["model"] if described.is_file() else {}
+            return Weights(read_safetensors(file).state, settings=model)
+    raise InputError(f"{folder} holds no weights.safetensors; give a run folder or a .safetensors file")
+
+
+def needed(
+    found: Weights,
+    *,
+    upstreams: Mapping[str, Table],
+    needs: Mapping[str, Mapping[str, Any]],
+    published: Mapping[str, Mapping[str, Any]] | None = None,
+    before: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None,
+) -> dict[str, Any]:
+    """The settings that a model must be built with for ``found``, of those that weights can decide.
+
+    ``needs`` holds them for each library whose models are built another way; an entry of ``published`` may
+    have ``settings`` of its own. Tensors that come without a word are known by their names.
+    """
+    decided = {name for one in needs.values() for name in one}
+    decided |= {name for facts in (published or {}).values() for name in facts.get("settings", {})}
+    if found.settings is not None:
+        return {name: value for name, value in found.settings.items() if name in decided}
+    given = as_torch(found.state)
+    state = before(given) if before else given
+    bearers = (u for u in needs if state and len(translate(state, upstreams[u])) == len(state))
+    return dict(needs.get(next(bearers, ""), {}))
 
 
 def no_weights(given: str, published: Mapping[str, Any]) -> InputError:
@@ -168,16 +208,21 @@ def no_weights(given: str, published: Mapping[str, Any]) -> InputError:
 
 
 def read_safetensors(path: Path) -> Weights:
-    """The tensors of a file, and the preprocessing that `fathom import` wrote beside them."""
+    """The tensors of a file, and what `fathom import` wrote beside them."""
     from safetensors import safe_open
     from safetensors.torch import load
 
     try:
         state = load(path.read_bytes())
         with safe_open(path, "np") as file:
-            told = json.loads((file.metadata() or {}).get("preprocessing", "null"))
+            metadata = file.metadata() or {}
+            told = {name: json.loads(metadata.get(name, "null")) for name in ("preprocessing", "settings")}
     except Exception as error:
         raise InputError(f"{path} is damaged: {error}") from error
-    if not isinstance(told, dict):
-        return Weights(state)
-    return Weights(state, {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()})
+    kept = {name: found for name, found in told.items() if isinstance(found, dict)}
+    return Weights(state, **{n: {k: listed(v) for k, v in found.items()} for n, found in kept.items()})
+
+
+def listed(value: Any) -> Any:
+    """A list of JSON as the tuple that it was."""
+    return tuple(value) if isinstance(value, list) else value

@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from fathom.data.places import hash_of
 from fathom.errors import InputError, unknown
 from fathom.training.importing import read_tensors
-from fathom.training.weights import read_safetensors, unwrapped
+from fathom.training.weights import Weights, as_torch, read_safetensors
 
 if TYPE_CHECKING:
     from fathom.verbs.recognising import Match
@@ -32,14 +33,15 @@ def import_file(
     classes: int | None = None,
     check: bool = False,
 ) -> dict[str, Any]:
-    """Write the tensors of ``file``, which torch or safetensors saved, to ``out`` (default: beside it).
+    """Write the tensors of ``file``, which torch, Keras or safetensors saved, to ``out`` (else beside it).
 
     ``name`` is the published size that it must be ("resnet50"); without it the size is recognised.
     ``classes`` is how many it must have. With ``check`` the library's own model gets the file too and every
     layer is compared. Returns ``out``, counts of ``tensors`` and ``numbers``, the names ``left`` and
     ``beside`` as in `read_tensors`, and where a size is known ``size``, ``system``, ``upstream``,
     ``classes``, ``channels``, ``rules`` (with the tensors that each named), ``weights`` (their published
-    name, or None) and ``check``. Raises ``InputError`` with what does not fit, and writes nothing then.
+    name, or None), ``preprocessing`` and ``settings`` (of the model, beside its sizes), where they
+    are known, and ``check``. Raises ``InputError`` with what does not fit, and writes nothing then.
     """
     source = Path(file)
     target = Path(out) if out else source.with_suffix(".safetensors")
@@ -47,7 +49,8 @@ def import_file(
         raise InputError(f"{target} exists already; choose another --out")
     if not target.parent.is_dir():
         raise InputError(f"{target.parent} is no folder; make it, or choose another --out")
-    state, told = read(source)
+    given, told = read(source)
+    state = given.state
     match = chosen(source, state, name)
     if match is None:
         if classes is not None or check:
@@ -56,29 +59,30 @@ def import_file(
         return {"out": str(target), **told, "size": None}
     if classes not in (None, match.classes):
         raise InputError(f"{source} has {match.classes} classes, not {classes}")
-    facts = described(source, match)
+    facts = described(source, given, match)
     if check:
         from fathom.verbs.upstream_models import check_against_upstream
 
-        facts["check"] = check_against_upstream(rewritten_state(state, match), state, match)
-    given = rewritten_state(state, match)
+        facts["check"] = check_against_upstream(state, match)
+    made = rewritten_state(state, match)
     metadata = {k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items() if v is not None}
-    write(target, {here: given[there] for there, here in match.names.items()}, metadata)
+    write(target, {here: made[there] for there, here in match.names.items()}, metadata)
     return {"out": str(target), **told, **facts}
 
 
-def read(source: Path) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
-    """The state dict of a file, and what the confined reader told of it."""
+def read(source: Path) -> tuple[Weights, dict[str, Any]]:
+    """The state dict of a file with what is written in it, and what the confined reader told of it."""
     if not source.is_file():
-        raise InputError(f"{source} is no file; give one that torch.save or safetensors wrote")
+        raise InputError(f"{source} is no file; give one that torch.save, Keras or safetensors wrote")
     if source.suffix.lower() == ".safetensors":
-        state = read_safetensors(source).state
-        numbers = sum(t.numel() for t in state.values())
-        return unwrapped(state), {"tensors": len(state), "left": [], "beside": [], "numbers": numbers}
+        found = read_safetensors(source)
+        numbers = sum(t.numel() for t in found.state.values())
+        told = {"tensors": len(found.state), "left": [], "beside": [], "numbers": numbers}
+        return replace(found, state=as_torch(found.state)), told
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / "state.safetensors"
         told = read_tensors(source, draft)
-        return unwrapped(read_safetensors(draft).state), told
+        return Weights(as_torch(read_safetensors(draft).state)), told
 
 
 def chosen(source: Path, state: Mapping[str, Tensor], name: str | None) -> "Match | None":
@@ -113,7 +117,7 @@ def rewritten_state(state: Mapping[str, Tensor], match: "Match") -> Mapping[str,
     return rewritten(state, match.size)
 
 
-def described(source: Path, match: "Match") -> dict[str, Any]:
+def described(source: Path, given: Weights, match: "Match") -> dict[str, Any]:
     """What is known of a file that fits: also which published file it is, by its hash."""
     digest = hash_of(source)
     tables = getattr(match.entry.load(), "WEIGHTS", {}).get(match.size, {})
@@ -126,7 +130,8 @@ def described(source: Path, match: "Match") -> dict[str, Any]:
         "channels": match.channels,
         "rules": match.rules,
         "weights": known,
-        "preprocessing": tables[known]["preprocessing"] if known else None,
+        "preprocessing": tables[known]["preprocessing"] if known else given.preprocessing,
+        "settings": tables[known].get("settings") if known else given.settings or match.settings or None,
         "source": source.name,
         "sha256": digest,
     }

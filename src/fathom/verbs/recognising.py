@@ -3,7 +3,9 @@
 Every system with a literal ``UPSTREAMS`` is looked at, and in it every published size: a public function
 ``name(weights, classes, channels)``. Sizes are built without memory. Which axis of which tensor counts
 classes or channels is found by building a size again with other numbers, so no name of a head need be known.
-A system whose upstream differs by more than names has a function ``rewritten(state, cfg)``, called first.
+A system whose upstream differs by more than names has a function ``rewritten(state, cfg)``, called first;
+one whose files may be without some parts names them in ``OPTIONAL``; one whose upstream is built another way
+says in ``NEEDS`` which settings that takes.
 """
 
 import ast
@@ -26,6 +28,7 @@ from fathom.training.weights import SHOWN
 OWN = "fathom"  # the upstream of files under the names of the model itself
 COUNTED = ".num_batches_tracked"  # absent in files of before 2018
 HALF = 0.5  # of the tensors: a file that fits less is not called damaged, but another thing
+SOME = 0.2  # of the names: a system that knows less, rewritten as for its usual size, is not looked at
 ARGUMENTS = ["weights", "classes", "channels"]  # of a function that makes a published size
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -53,6 +56,11 @@ class Match:
     def share(self) -> float:
         """Tensors that agree, of all that are on either side."""
         return len(self.names) / (len(self.names) + len(self.missing) + len(self.left) + len(self.unlike))
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What a model of this size must be built with for weights of this library, beside its sizes."""
+        return getattr(self.entry.load(), "NEEDS", {}).get(self.upstream, {})
 
     @property
     def rules(self) -> dict[str, int]:
@@ -112,10 +120,17 @@ class Undrawn(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+@cache
 def build(size: str, classes: int = 1000, channels: int = 3) -> nn.Module:
     """A published size without memory for its numbers."""
     with torch.device("meta"), Undrawn():
         return getattr(sizes()[size].load(), size)(classes=classes, channels=channels)
+
+
+def may_lack(size: str, name: str) -> bool:
+    """Whether a file of this size may be without the tensor."""
+    optional = getattr(sizes()[size].load(), "OPTIONAL", ())
+    return name.endswith(COUNTED) or any(name.startswith(f"{part}.") for part in optional)
 
 
 @cache
@@ -123,20 +138,24 @@ def shapes(size: str, classes: int = 1000, channels: int = 3) -> Shapes:
     return {name: tuple(t.shape) for name, t in build(size, classes, channels).state_dict().items()}
 
 
-def axes(size: str, **other: int) -> dict[str, int]:
-    """The tensors of a size that grow with a number of it, such as ``classes=1001``, and along which axis."""
+def axes(size: str, **other: int) -> dict[str, tuple[int, int]]:
+    """The tensors of a size that grow with a number of it, such as ``classes=1001``.
+
+    Of each the axis, and by how much it grows with one: a dense layer reads all pixels of a channel.
+    """
     usual, turned = shapes(size), shapes(size, **other)
     return {
-        name: next(i for i, (a, b) in enumerate(zip(shape, turned[name], strict=True)) if a != b)
+        name: next((i, b - a) for i, (a, b) in enumerate(zip(shape, turned[name], strict=True)) if a != b)
         for name, shape in usual.items()
         if turned[name] != shape
     }
 
 
-def counted(found: Shapes, axis: Mapping[str, int], usual: int) -> int:
+def counted(found: Shapes, axis: Mapping[str, tuple[int, int]], usual: int) -> int:
     """The number of classes or channels that a file has; ``usual`` where its tensors do not tell one."""
-    told = {found[n][i] for n, i in axis.items() if n in found and len(found[n]) > i}
-    return told.pop() if len(told) == 1 else usual
+    told = {divmod(found[n][i], by) for n, (i, by) in axis.items() if n in found and len(found[n]) > i}
+    number, rest = told.pop() if len(told) == 1 else (usual, 0)
+    return number if number and not rest else usual
 
 
 def rewritten(state: Mapping[str, Tensor], size: str) -> Mapping[str, Tensor]:
@@ -169,12 +188,19 @@ def on_names(state: Mapping[str, Tensor], size: str, upstream: str, names: Mappi
         entry=sizes()[size],
         upstream=upstream,
         names={n: here for n, here in known.items() if n not in unlike},
-        missing=tuple(n for n in wanted if n not in taken and not n.endswith(COUNTED)),
+        missing=lacking(size, wanted, taken),
         left=tuple(sorted(n for n in state if n not in known)),
         unlike=tuple(f"{n} {found[h]}: the model's {h} has {wanted[h]}" for n, h in unlike.items()),
         classes=classes,
         channels=channels,
     )
+
+
+def lacking(size: str, wanted: Shapes, taken: set[str]) -> tuple[str, ...]:
+    """What a file is without and should have; of an optional part, a piece is as bad as of any other."""
+    gone = [n for n in wanted if n not in taken and not n.endswith(COUNTED)]
+    parts = {n.partition(".")[0] for n in taken}
+    return tuple(n for n in gone if not may_lack(size, n) or n.partition(".")[0] in parts)
 
 
 def recognise(state: Mapping[str, Tensor]) -> Match | None:
@@ -192,7 +218,7 @@ def recognise(state: Mapping[str, Tensor]) -> Match | None:
             )
         if whole:
             return whole[0]
-    near = [lay(state, size) for system, known in likely.items() if known >= HALF for size in owned(system)]
+    near = [lay(state, size) for system, known in likely.items() if known >= SOME for size in owned(system)]
     best = max(near, key=lambda m: m.share, default=None)
     return best if best is not None and best.share >= HALF else None
 
@@ -205,23 +231,28 @@ def owned(system: str) -> list[str]:
 def same_names(state: Mapping[str, Tensor], size: str) -> bool:
     """Has ``state`` every name of the size and no other? Cheaper than shapes, and false for most sizes."""
     wanted = {name for name in shapes(size) if not name.endswith(COUNTED)}
+    least = {name for name in wanted if not may_lack(size, name)}
+    if not len(least) <= sum(not name.endswith(COUNTED) for name in state) <= len(wanted):
+        return False
     names = [name for name in rewritten(state, size) if not name.endswith(COUNTED)]
     tables = [
         {name: name for name in names},
         *(translate(names, t) for t in upstreams(sizes()[size]).values()),
     ]
-    return any(len(names) == len(t) and set(t.values()) == wanted for t in tables)
+    return any(len(names) == len(t) and least <= set(t.values()) <= wanted for t in tables)
 
 
 def by_likeness(state: Mapping[str, Tensor]) -> dict[str, float]:
     """The systems that know any of these names, the likeliest first, with the share of names that they know.
 
-    Only these are built. One that rewrites first may know all of them.
+    Only these are built. One that rewrites names does so here as for its usual size, which is enough to tell.
     """
     found: dict[str, float] = {}
     for entry in {entry.name: entry for entry in sizes().values()}.values():
+        rewrite = getattr(entry.load(), "rewritten", None)
+        names = state if rewrite is None else rewrite(state, entry.load().Config())
         both = [table for t in upstreams(entry).values() for table in (t, inverse(t))]
-        known = max(len(translate(state, table)) for table in both)
+        known = max(len(translate(names, table)) for table in both)
         if known:
-            found[entry.name] = 1.0 if hasattr(entry.load(), "rewritten") else known / len(state)
+            found[entry.name] = known / len(state)
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))

@@ -130,13 +130,11 @@ def from_file(file: Path, size: str | None) -> Source:
     from fathom.verbs.importing import chosen, read
     from fathom.verbs.recognising import sizes
 
-    match = chosen(file, read(file)[0], size)
+    match = chosen(file, read(file)[0].state, size)
     if match is None:
         raise InputError(f"{file} is no published size that is known by its names; say which with --as SIZE")
-    # Whose names these are, has another way to pad and normalise; see the system's `published`.
-    how = {"tensorflow": True} if match.upstream == "efficientnet-pytorch" else {}
     make = getattr(sizes()[match.size].load(), match.size)
-    model = make(weights=str(file), classes=match.classes, channels=match.channels, **how)
+    model = make(weights=str(file), classes=match.classes, channels=match.channels)
     return built(f"{match.size}, {file}", match.entry.name, model)
 
 

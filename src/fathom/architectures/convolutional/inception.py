@@ -22,7 +22,7 @@ Axes used below
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
@@ -37,6 +37,7 @@ from fathom.architectures.convolutional.googlenet import (
 )
 from fathom.card import Card
 from fathom.fundamentals.initialization.he import he_normal_
+from fathom.published import torchvision_weights
 
 if TYPE_CHECKING:
     from fathom.training import Experiment
@@ -353,24 +354,42 @@ UPSTREAMS = {
     ),
 }
 
+OPTIONAL = ("auxiliary",)  # a file may be without
+# File, mebibytes, shares of right first guesses and of right ones among five, and sides. The pictures that
+# these weights know were normalised by 0.5 and 0.5; torchvision gets there from ImageNet's mean and
+# deviation.
+PUBLISHED = {
+    "inception_v3": {"IMAGENET1K_V1": ("inception_v3_google-0cc3c7bd", 103.903, 77.294, 93.45, 342, 299)},
+}
+WEIGHTS = torchvision_weights(PUBLISHED, settings={"transform_input": True})
+
 
 def inception_v3(
     weights: Any = None, classes: int = 1000, channels: int = 3, transform_input: bool = False
 ) -> InceptionV3:
     """42 layers, 23.8 million parameters and 3.3 more in the auxiliary head, pictures of 299 pixels.
 
-    ``weights`` is a .safetensors file, a run folder or a state dict, with the names of Fathom, torchvision or
-    timm; it may be without an auxiliary head. With another number of classes both heads start anew; with
-    another number of channels the first convolution is brought to it. What was taken over is printed and kept
-    as ``load_report``. The published weights were trained on pictures normalised by 0.5 and 0.5: if yours are
-    normalised by ImageNet's mean and deviation, set ``transform_input``, as torchvision does.
-    """
-    model = Config(classes=classes, channels=channels, transform_input=transform_input).build()
-    if weights is not None:
-        from fathom.training.weights import load_weights
+    ``weights`` is a name from ``WEIGHTS["inception_v3"]``, a .safetensors, .pt or .pth file, a run folder or
+    a state dict, with the names of Fathom, torchvision or timm; it may be without an auxiliary head.
+    With another number of classes both heads start anew; with another number of channels the first
+    convolution is brought to it. What was taken over is printed and kept as ``load_report``; how pictures are
+    prepared for these weights, where it is known, as ``preprocessing``.
 
-        first = ("body.stem.unit_1.convolution",)
-        load_weights(model, weights, head=("head", "auxiliary"), stem=first, upstreams=UPSTREAMS)
+    The published weights were trained on pictures normalised by 0.5 and 0.5: if yours are normalised by
+    ImageNet's mean and deviation, set ``transform_input``, as torchvision does. By name, and for
+    3 channels, they have it set.
+    """
+    cfg = Config(classes=classes, channels=channels, transform_input=transform_input)
+    if weights is None:
+        return cfg.build()
+    from fathom.training.weights import load_weights, needed, read_weights
+
+    known = WEIGHTS["inception_v3"]
+    found = read_weights(weights, known)
+    settings = needed(found, upstreams=UPSTREAMS, needs={}, published=known)
+    model = replace(cfg, **(settings if channels == 3 else {})).build()
+    first = ("body.stem.unit_1.convolution",)
+    load_weights(model, found, head=("head", "auxiliary"), stem=first, upstreams=UPSTREAMS)
     return model
 
 

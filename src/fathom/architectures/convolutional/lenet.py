@@ -11,7 +11,9 @@ Axes used below
     b  batch      c  channels      h, w  height, width in pixels
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,7 +37,8 @@ CARD = Card(
         "Softmax over a dense layer: the paper measures the distance to fixed 7x12 bitmaps (section III).",
         "tanh without the paper's scaling 1.7159 tanh(2x/3) (Appendix A), so the usual initialisation fits.",
     ),
-    oracle="nn.Sequential of torch's own layers, same weights; shapes and counts of the paper's Figure 2",
+    oracle="nn.Sequential of torch's own layers, same weights; shapes and counts of the paper's Figure 2;"
+    " Keras's layers, weights both ways",
 )
 
 # Table I: the maps of S2 that feed each of the 16 maps of C3.
@@ -122,17 +125,52 @@ class LeNet(nn.Module):
         return self.output(torch.tanh(self.f6(x)))
 
 
+# The same layers as keras.Sequential numbers them: two convolutions and three dense layers. The third
+# convolution covers its maps whole, which makes it a dense layer there.
+UPSTREAMS = {
+    "keras": {"conv2d": "c1", "conv2d_1": "c3", "dense": "c5", "dense_1": "f6", "dense_2": "output"},
+}
+
+
+def rewritten(state: Mapping[str, Tensor], cfg: Config) -> dict[str, Tensor]:
+    """``state`` with Keras's first dense layer, on maps flattened channels last, as a convolution."""
+    found = dict(state)
+    weight = found.get("dense.weight")
+    if weight is not None and weight.shape[1:] == (16 * cfg.map_size**2,):
+        maps = weight.unflatten(1, (cfg.map_size, cfg.map_size, 16))
+        found["dense.weight"] = maps.permute(0, 3, 1, 2).contiguous()
+    return found
+
+
+def keras_arrays(model: LeNet) -> dict[str, Any]:
+    """The arrays of the same network in Keras, "conv2d/kernel"; see `to_keras`.
+
+    Raises ``ValueError`` for the sparse net, whose layer Keras has not.
+    """
+    from fathom.training.keras_layout import to_keras
+    from fathom.training.weights import upstream_state
+
+    if model.cfg.sparse:
+        raise ValueError("Keras has no layer for Table I; give a model with sparse=False")
+    found = upstream_state(model, UPSTREAMS["keras"])
+    found["dense.weight"] = found["dense.weight"].permute(0, 2, 3, 1).flatten(1)
+    return to_keras(found)
+
+
 def lenet5(weights: Any = None, classes: int = 10, channels: int = 1) -> LeNet:
     """LeNet-5 for 28x28 pixels: 61,706 parameters with 10 classes and 1 channel.
 
-    ``weights`` is a .safetensors file, a run folder or a state dict; with another number of classes the
-    output layer starts anew. What was taken over is printed and kept as ``load_report``.
+    ``weights`` is a .safetensors, .h5 or .keras file, a run folder or a state dict, with the names of Fathom
+    or Keras; with another number of classes the output layer starts anew. What was taken over is printed and
+    kept as ``load_report``.
     """
-    model = Config(classes=classes, channels=channels).build()
+    cfg = Config(classes=classes, channels=channels)
+    model = cfg.build()
     if weights is not None:
         from fathom.training.weights import load_weights
 
-        load_weights(model, weights, head=("output",))
+        before = partial(rewritten, cfg=cfg)
+        load_weights(model, weights, head=("output",), upstreams=UPSTREAMS, before=before)
     return model
 
 

@@ -18,7 +18,9 @@ Axes used below
     b  batch      c  channels      h, w  height, width in pixels
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
@@ -27,6 +29,7 @@ from torch import Tensor, nn
 
 from fathom.card import Card
 from fathom.fundamentals.initialization.he import he_normal_
+from fathom.published import torchvision_weights
 
 if TYPE_CHECKING:
     from fathom.training import Experiment
@@ -39,16 +42,17 @@ CARD = Card(
     rows=("CL08",),
     builds_on=("he",),
     differs=(
-        "A bottleneck halves the map in its 3x3 convolution, as torchvision and timm do; the paper's does so"
-        " in the first 1x1, which throws three quarters of the pixels away unseen.",
+        "A bottleneck halves the map in its 3x3 convolution, as torchvision and timm do; the paper's, and"
+        " Keras's, in the first 1x1, which throws three quarters of the pixels away unseen: halving='1x1'.",
         "The published sizes shortcut by projection where a stage begins (option B); the paper tries three.",
     ),
     oracle="torchvision's and timm's models with the same random weights: logits, gradients, statistics of"
-    " three training steps, weights both ways; the parameter counts of the papers",
+    " three training steps, weights both ways; Keras's ResNet-50, weights both ways; the papers' counts",
 )
 
 Block = Literal["basic", "bottleneck"]
 StemKernel = Literal["7x7", "3x3"]
+Halving = Literal["3x3", "1x1"]
 EXPANSION = {"basic": 1, "bottleneck": 4}  # channels a block hands on, in terms of its narrow part
 
 
@@ -62,6 +66,7 @@ class Config:
     groups: int = 1  # of the 3x3 convolution of a bottleneck: 32 in ResNeXt
     group_width: int = 64  # its channels in the first stage, by group, where width is 64: 4 or 8 in ResNeXt
     stem: StemKernel = "7x7"  # "3x3": stride 1 and no pooling, for small pictures (section 4.2)
+    halving: Halving = "3x3"  # the convolution of a bottleneck whose stride is 2 where a stage begins
     classes: int = 1000
     channels: int = 3
     image_size: int = 224  # what it is meant for; the weights fit other sizes too
@@ -70,7 +75,7 @@ class Config:
         for name in ("width", "groups", "group_width", "classes", "channels", "image_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name, kinds in (("block", Block), ("stem", StemKernel)):
+        for name, kinds in (("block", Block), ("stem", StemKernel), ("halving", Halving)):
             if getattr(self, name) not in get_args(kinds):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {get_args(kinds)}")
         if not self.depths or min(self.depths) < 1:
@@ -125,7 +130,7 @@ def shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
 class Basic(nn.Module):
     """Two 3x3 convolutions and what was given (figure 5, left)."""
 
-    def __init__(self, inputs: int, inner: int, outputs: int, stride: int, groups: int) -> None:
+    def __init__(self, inputs: int, inner: int, outputs: int, stride: int, cfg: Config) -> None:
         super().__init__()
         self.convolution_1 = nn.Conv2d(inputs, inner, 3, stride, padding=1, bias=False)
         self.norm_1 = nn.BatchNorm2d(inner)
@@ -144,11 +149,12 @@ class Basic(nn.Module):
 class Bottleneck(nn.Module):
     """Narrow, look around, widen, and add what was given (figure 5, right)."""
 
-    def __init__(self, inputs: int, inner: int, outputs: int, stride: int, groups: int) -> None:
+    def __init__(self, inputs: int, inner: int, outputs: int, stride: int, cfg: Config) -> None:
         super().__init__()
-        self.convolution_1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        first, second = (stride, 1) if cfg.halving == "1x1" else (1, stride)
+        self.convolution_1 = nn.Conv2d(inputs, inner, 1, first, bias=False)
         self.norm_1 = nn.BatchNorm2d(inner)
-        self.convolution_2 = nn.Conv2d(inner, inner, 3, stride, padding=1, groups=groups, bias=False)
+        self.convolution_2 = nn.Conv2d(inner, inner, 3, second, padding=1, groups=cfg.groups, bias=False)
         self.norm_2 = nn.BatchNorm2d(inner)
         self.convolution_3 = nn.Conv2d(inner, outputs, 1, bias=False)
         self.norm_3 = nn.BatchNorm2d(outputs)
@@ -177,7 +183,7 @@ class ResNet(nn.Module):
             outputs, stage = cfg.feature_channels[f"stage_{i + 1}"], nn.Sequential()
             for place in range(depth):
                 stride = 2 if i and not place else 1
-                stage.append(block(inputs, cfg.inner(i), outputs, stride, cfg.groups))
+                stage.append(block(inputs, cfg.inner(i), outputs, stride, cfg))
                 inputs = outputs
             self.body.add_module(f"stage_{i + 1}", stage)
         self.head = nn.Linear(inputs, cfg.classes)
@@ -207,7 +213,7 @@ class ResNet(nn.Module):
         return found
 
 
-# torchvision's names, which timm shares; the inverse is computed.
+# torchvision's names, which timm shares, and those of Keras's layers; the inverse is computed.
 UPSTREAMS = {
     "torchvision": {
         "conv1": "body.stem.convolution",
@@ -217,66 +223,97 @@ UPSTREAMS = {
         "layer{i}.{j}.downsample.{k}": "body.stage_{i}.{j}.shortcut.{k}",
         "fc": "head",
     },
+    "keras": {
+        "conv1_conv": "body.stem.convolution",
+        "conv1_bn": "body.stem.norm",
+        "conv{i+1}_block{j+1}_0_conv": "body.stage_{i}.{j}.shortcut.0",
+        "conv{i+1}_block{j+1}_0_bn": "body.stage_{i}.{j}.shortcut.1",
+        "conv{i+1}_block{j+1}_{k+1}_conv": "body.stage_{i}.{j}.convolution_{k+1}",
+        "conv{i+1}_block{j+1}_{k+1}_bn": "body.stage_{i}.{j}.norm_{k+1}",
+        "predictions": "head",
+    },
 }
+NEEDS = {"keras": {"halving": "1x1"}}
+KERAS_EPSILON = 1.001e-5 - 1e-5  # by which the epsilon of its norms is larger
 
-# What torchvision publishes: file, mebibytes, accuracy (per cent) of the first guess and among five, and the
-# side to which pictures are resized. Of a SHA-256 it tells the first 8 digits, in the name of the file;
-# `fathom.training.weight_files` keeps the whole of what comes.
+
+def rewritten(state: Mapping[str, Tensor], cfg: Config) -> Mapping[str, Tensor]:
+    """``state`` with what Keras has more of brought into the statistics of the norms.
+
+    Its convolutions have biases, which the norm after them takes off again: from the running mean instead.
+    """
+    if "conv1_conv.weight" not in state:
+        return state
+    biases = {n.replace("_conv.bias", "_bn.running_mean"): n for n in state if n.endswith("_conv.bias")}
+    found: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if name in biases:
+            tensor = tensor - state[biases[name]]
+        elif name.endswith(".running_var"):
+            tensor = (tensor.double() + KERAS_EPSILON).to(tensor.dtype)
+        if name not in biases.values():
+            found[name] = tensor
+    return found
+
+
+def keras_arrays(model: ResNet) -> dict[str, Any]:
+    """The arrays of Keras's ResNet with the weights of ``model``, "conv1_conv/kernel"; see `to_keras`.
+
+    Raises ``ValueError`` where ``model`` halves its maps elsewhere than Keras's.
+    """
+    from fathom.training.keras_layout import to_keras
+    from fathom.training.weights import upstream_state
+
+    if model.cfg.block != "bottleneck" or model.cfg.halving != "1x1":
+        raise ValueError("Keras's ResNets halve in the first 1x1 of a bottleneck: build with halving='1x1'")
+    found: dict[str, Tensor] = {}
+    for name, tensor in upstream_state(model, UPSTREAMS["keras"]).items():
+        less = KERAS_EPSILON if name.endswith(".running_var") else 0.0
+        found[name] = (tensor.double() - less).to(tensor.dtype) if less else tensor
+        if name.endswith("_conv.weight"):
+            found[name.replace(".weight", ".bias")] = tensor.new_zeros(len(tensor))
+    return to_keras(found)
+
+
+# File, mebibytes, shares of right first guesses and of right ones among five, and the side to which pictures
+# are resized. `fathom.training.weight_files` keeps the whole hash of what comes.
 PUBLISHED = {
     "resnet18": {
-        "IMAGENET1K_V1": ("resnet18-f37072fd", 44.661, 69.758, 89.078, 256),
+        "IMAGENET1K_V1": ("resnet18-f37072fd", 44.661, 69.758, 89.078),
     },
     "resnet34": {
-        "IMAGENET1K_V1": ("resnet34-b627a593", 83.275, 73.314, 91.42, 256),
+        "IMAGENET1K_V1": ("resnet34-b627a593", 83.275, 73.314, 91.42),
     },
     "resnet50": {
-        "IMAGENET1K_V1": ("resnet50-0676ba61", 97.781, 76.13, 92.862, 256),
+        "IMAGENET1K_V1": ("resnet50-0676ba61", 97.781, 76.13, 92.862),
         "IMAGENET1K_V2": ("resnet50-11ad3fa6", 97.79, 80.858, 95.434, 232),
     },
     "resnet101": {
-        "IMAGENET1K_V1": ("resnet101-63fe2227", 170.511, 77.374, 93.546, 256),
+        "IMAGENET1K_V1": ("resnet101-63fe2227", 170.511, 77.374, 93.546),
         "IMAGENET1K_V2": ("resnet101-cd907fc2", 170.53, 81.886, 95.78, 232),
     },
     "resnet152": {
-        "IMAGENET1K_V1": ("resnet152-394f9c45", 230.434, 78.312, 94.046, 256),
+        "IMAGENET1K_V1": ("resnet152-394f9c45", 230.434, 78.312, 94.046),
         "IMAGENET1K_V2": ("resnet152-f82ba261", 230.474, 82.284, 96.002, 232),
     },
     "resnext50": {
-        "IMAGENET1K_V1": ("resnext50_32x4d-7cdf4587", 95.789, 77.618, 93.698, 256),
+        "IMAGENET1K_V1": ("resnext50_32x4d-7cdf4587", 95.789, 77.618, 93.698),
         "IMAGENET1K_V2": ("resnext50_32x4d-1a0047aa", 95.833, 81.198, 95.34, 232),
     },
     "resnext101": {
-        "IMAGENET1K_V1": ("resnext101_32x8d-8ba56ff5", 339.586, 79.312, 94.526, 256),
+        "IMAGENET1K_V1": ("resnext101_32x8d-8ba56ff5", 339.586, 79.312, 94.526),
         "IMAGENET1K_V2": ("resnext101_32x8d-110c445d", 339.673, 82.834, 96.228, 232),
     },
     "wide_resnet50": {
-        "IMAGENET1K_V1": ("wide_resnet50_2-95faca4d", 131.82, 78.468, 94.086, 256),
+        "IMAGENET1K_V1": ("wide_resnet50_2-95faca4d", 131.82, 78.468, 94.086),
         "IMAGENET1K_V2": ("wide_resnet50_2-9ba9bcbe", 263.124, 81.602, 95.758, 232),
     },
     "wide_resnet101": {
-        "IMAGENET1K_V1": ("wide_resnet101_2-32ee1156", 242.896, 78.848, 94.284, 256),
+        "IMAGENET1K_V1": ("wide_resnet101_2-32ee1156", 242.896, 78.848, 94.284),
         "IMAGENET1K_V2": ("wide_resnet101_2-d733dc28", 484.747, 82.51, 96.02, 232),
     },
 }
-
-
-def weights_of(file: str, mebibytes: float, first: float, five: float, resize: int) -> dict[str, Any]:
-    """A row of ``PUBLISHED`` with all that is the same for every file."""
-    return {
-        "upstream": "torchvision", "sha256": file.rpartition("-")[2], "mebibytes": mebibytes,
-        "address": f"https://download.pytorch.org/models/{file}.pth",
-        "licence": "BSD-3-Clause; terms of ImageNet may apply",
-        "accuracy": {"top-1": first, "top-5": five},
-        "preprocessing": {
-            "resize": resize, "crop": 224, "interpolation": "bilinear",
-            "mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225),
-        },
-    }  # fmt: skip
-
-
-WEIGHTS = {
-    size: {name: weights_of(*facts) for name, facts in files.items()} for size, files in PUBLISHED.items()
-}
+WEIGHTS = torchvision_weights(PUBLISHED)
 
 RESNET50 = Config(depths=(3, 4, 6, 3), block="bottleneck")
 RESNET101 = replace(RESNET50, depths=(3, 4, 23, 3))
@@ -341,24 +378,24 @@ def wide_resnet101(weights: Any = None, classes: int = 1000, channels: int = 3) 
 def published(size: str, weights: Any, classes: int, channels: int) -> ResNet:
     """A model of a published size, a key of ``SIZES``.
 
-    ``weights`` is a name from ``WEIGHTS[size]`` ("IMAGENET1K_V1"), a .safetensors, .pt or .pth file, a run
-    folder or a state dict, with the names of Fathom, torchvision or timm. With another number of classes the
-    head starts anew; with another number of channels the first convolution is brought to it. What was taken
-    over is printed and kept as ``load_report``; how pictures are prepared for these weights, where it is
-    known, as ``preprocessing``.
+    ``weights`` is a name from ``WEIGHTS[size]`` ("IMAGENET1K_V1"), a .safetensors, .pt, .pth, .h5 or .keras
+    file, a run folder or a state dict, with the names of Fathom, torchvision, timm or Keras; Keras's make a
+    model that halves its maps where they need it. With another number of classes the head starts anew; with
+    another number of channels the first convolution is brought to it. What was taken over is printed and
+    kept as ``load_report``; how pictures are prepared for these weights, where it is known, as
+    ``preprocessing``.
     """
-    model = replace(SIZES[size], classes=classes, channels=channels).build()
-    if weights is not None:
-        from fathom.training.weights import load_weights
+    cfg = replace(SIZES[size], classes=classes, channels=channels)
+    if weights is None:
+        return cfg.build()
+    from fathom.training.weights import load_weights, needed, read_weights
 
-        load_weights(
-            model,
-            weights,
-            head=("head",),
-            stem=("body.stem.convolution",),
-            upstreams=UPSTREAMS,
-            published=WEIGHTS[size],
-        )
+    found, before = read_weights(weights, WEIGHTS[size]), partial(rewritten, cfg=cfg)
+    settings = needed(found, upstreams=UPSTREAMS, needs=NEEDS, before=before)
+    model = replace(cfg, **settings).build()
+    load_weights(
+        model, found, head=("head",), stem=("body.stem.convolution",), upstreams=UPSTREAMS, before=before
+    )
     return model
 
 

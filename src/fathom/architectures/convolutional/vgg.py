@@ -20,6 +20,7 @@ Axes used below
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 
 from fathom.card import Card
 from fathom.fundamentals.initialization.he import he_normal_
+from fathom.published import torchvision_weights
 
 if TYPE_CHECKING:
     from fathom.training import Experiment
@@ -181,7 +183,7 @@ class VGG(nn.Module):
         return image
 
 
-# The names of torchvision and of timm; the inverse is computed.
+# The names of torchvision and of timm, and, `rewritten`, of Keras; the inverse is computed.
 UPSTREAMS = {
     "torchvision": {
         "features.{i}": "body.{i}",
@@ -195,78 +197,163 @@ UPSTREAMS = {
         "pre_logits.fc2": "hidden.3",
         "head.fc": "head",
     },
+    "keras": {
+        "convolution.{i}": "body.{i}",
+        "fc1": "hidden.0",
+        "fc2": "hidden.3",
+        "predictions": "head",
+    },
 }
 
+# File, mebibytes, shares of right first guesses and of right ones among five. Of torchvision's files for
+# VGG-16 the one without a classifier is left out.
+PUBLISHED = {
+    "vgg11": {"IMAGENET1K_V1": ("vgg11-8a719046", 506.84, 69.02, 88.628)},
+    "vgg13": {"IMAGENET1K_V1": ("vgg13-19584684", 507.545, 69.928, 89.246)},
+    "vgg16": {"IMAGENET1K_V1": ("vgg16-397923af", 527.796, 71.592, 90.382)},
+    "vgg19": {"IMAGENET1K_V1": ("vgg19-dcbb9e9d", 548.051, 72.376, 90.876)},
+    "vgg11_bn": {"IMAGENET1K_V1": ("vgg11_bn-6002323d", 506.881, 70.37, 89.81)},
+    "vgg13_bn": {"IMAGENET1K_V1": ("vgg13_bn-abd245e5", 507.59, 71.586, 90.374)},
+    "vgg16_bn": {"IMAGENET1K_V1": ("vgg16_bn-6c64b313", 527.866, 73.36, 91.516)},
+    "vgg19_bn": {"IMAGENET1K_V1": ("vgg19_bn-c79401a0", 548.143, 74.218, 91.842)},
+}
+WEIGHTS = torchvision_weights(PUBLISHED)
 
 VGG11 = Config(depths=(1, 1, 2, 2, 2))
 VGG13 = Config(depths=(2, 2, 2, 2, 2))
 VGG16 = Config()
 VGG19 = Config(depths=(2, 2, 4, 4, 4))
+SIZES = {
+    "vgg11": VGG11,
+    "vgg13": VGG13,
+    "vgg16": VGG16,
+    "vgg19": VGG19,
+    "vgg11_bn": replace(VGG11, norm=True),
+    "vgg13_bn": replace(VGG13, norm=True),
+    "vgg16_bn": replace(VGG16, norm=True),
+    "vgg19_bn": replace(VGG19, norm=True),
+}
 
 
 def vgg11(weights: Any = None, classes: int = 1000, channels: int = 3) -> VGG:
     """Column A, 11 layers, 132.9 million parameters. ``weights`` as in `published`."""
-    return published(VGG11, weights, classes, channels)
+    return published("vgg11", weights, classes, channels)
 
 
 def vgg13(weights: Any = None, classes: int = 1000, channels: int = 3) -> VGG:
     """Column B, 13 layers, 133.0 million parameters. ``weights`` as in `published`."""
-    return published(VGG13, weights, classes, channels)
+    return published("vgg13", weights, classes, channels)
 
 
 def vgg16(weights: Any = None, classes: int = 1000, channels: int = 3) -> VGG:
     """Column D, 16 layers, 138.4 million parameters. ``weights`` as in `published`."""
-    return published(VGG16, weights, classes, channels)
+    return published("vgg16", weights, classes, channels)
 
 
 def vgg19(weights: Any = None, classes: int = 1000, channels: int = 3) -> VGG:
     """Column E, 19 layers, 143.7 million parameters. ``weights`` as in `published`."""
-    return published(VGG19, weights, classes, channels)
+    return published("vgg19", weights, classes, channels)
 
 
 def vgg11_bn(weights: Any = None, classes: int = 1000, channels: int = 3) -> VGG:
     """11 layers with batch normalisation. ``weights`` as in `published`."""
-    return published(replace(VGG11, norm=True), weights, classes, channels)
+    return published("vgg11_bn", weights, classes, channels)
 
 
 def vgg13_bn(weights: Any = None, classes: int = 1000, channels: int = 3) -> VGG:
     """13 layers with batch normalisation. ``weights`` as in `published`."""
-    return published(replace(VGG13, norm=True), weights, classes, channels)
+    return published("vgg13_bn", weights, classes, channels)
 
 
 def vgg16_bn(weights: Any = None, classes: int = 1000, channels: int = 3) -> VGG:
     """16 layers with batch normalisation. ``weights`` as in `published`."""
-    return published(replace(VGG16, norm=True), weights, classes, channels)
+    return published("vgg16_bn", weights, classes, channels)
 
 
 def vgg19_bn(weights: Any = None, classes: int = 1000, channels: int = 3) -> VGG:
     """19 layers with batch normalisation. ``weights`` as in `published`."""
-    return published(replace(VGG19, norm=True), weights, classes, channels)
+    return published("vgg19_bn", weights, classes, channels)
 
 
-def published(cfg: Config, weights: Any, classes: int, channels: int) -> VGG:
-    """A model of a published size.
+def published(size: str, weights: Any, classes: int, channels: int) -> VGG:
+    """A model of a published size, a key of ``SIZES``.
 
-    ``weights`` is a .safetensors file, a run folder or a state dict, with the names of Fathom, torchvision
-    or timm. With another number of classes the head starts anew; with another number of channels the first
-    convolution is brought to it. What was taken over is printed and kept as ``load_report``.
+    ``weights`` is a name from ``WEIGHTS[size]``, a .safetensors, .pt, .pth, .h5 or .keras file, a run folder
+    or a state dict, with the names of Fathom, torchvision, timm or Keras. With another number of classes the
+    head starts anew; with another number of channels the first convolution is brought to it. What was taken
+    over is printed and kept as ``load_report``; how pictures are prepared for these weights, where it is
+    known, as ``preprocessing``.
     """
-    model = replace(cfg, classes=classes, channels=channels).build()
+    cfg = replace(SIZES[size], classes=classes, channels=channels)
+    model = cfg.build()
     if weights is not None:
-        from fathom.training.weights import load_weights, read_state
+        from fathom.training.weights import load_weights
 
-        state = dense(read_state(weights))
-        load_weights(model, state, head=("head",), stem=("body.0",), upstreams=UPSTREAMS)
+        load_weights(
+            model,
+            weights,
+            head=("head",),
+            stem=("body.0",),
+            upstreams=UPSTREAMS,
+            published=WEIGHTS[size],
+            before=partial(rewritten, cfg=cfg),
+        )
     return model
 
 
-def dense(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``state`` with timm's convolutions of the size of the map as the dense layers that they are."""
-    return {n: t.flatten(1) if n.startswith("pre_logits.") and t.ndim > 1 else t for n, t in state.items()}
+def rewritten(state: Mapping[str, Tensor], cfg: Config) -> dict[str, Tensor]:
+    """``state`` with timm's convolutions of the size of the map as the dense layers that they are.
+
+    Keras's convolutions, "block3_conv2", get their place in the body, and the first dense layer reads the map
+    channels first.
+    """
+    places = keras_places(cfg)
+    found: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        layer, _, leaf = name.rpartition(".")
+        if layer in places:
+            name = f"convolution.{places[layer]}.{leaf}"
+        elif name.startswith("pre_logits.") and tensor.ndim > 1:
+            tensor = tensor.flatten(1)
+        elif name == "fc1.weight" and tensor.ndim == 2 and tensor.shape[1] % cfg.grid**2 == 0:
+            maps = tensor.shape[1] // cfg.grid**2
+            tensor = tensor.unflatten(1, (cfg.grid**2, maps)).transpose(1, 2).flatten(1)
+        found[name] = tensor
+    return found
+
+
+def keras_places(cfg: Config) -> dict[str, int]:
+    """The layers of Keras's VGG, "block1_conv1", and where in the body each stands here."""
+    each, place = 3 if cfg.norm else 2, 0
+    found: dict[str, int] = {}
+    for block, depth in enumerate(cfg.depths, 1):
+        found |= {f"block{block}_conv{n + 1}": place + n * each for n in range(depth)}
+        place += depth * each + 1  # the pooling
+    return found
+
+
+def keras_arrays(model: VGG) -> dict[str, Any]:
+    """The arrays of Keras's VGG with the weights of ``model``, "block1_conv1/kernel"; see `to_keras`.
+
+    Raises ``ValueError`` for a model with normalisation, which Keras has not.
+    """
+    from fathom.training.keras_layout import to_keras
+    from fathom.training.weights import upstream_state
+
+    if model.cfg.norm:
+        raise ValueError("Keras's VGG has no batch normalisation; give a model without")
+    names = {f"convolution.{place}": layer for layer, place in keras_places(model.cfg).items()}
+    found: dict[str, Tensor] = {}
+    for name, tensor in upstream_state(model, UPSTREAMS["keras"]).items():
+        layer, _, leaf = name.rpartition(".")
+        if name == "fc1.weight":
+            tensor = tensor.unflatten(1, (-1, model.cfg.grid**2)).transpose(1, 2).flatten(1)
+        found[f"{names.get(layer, layer)}.{leaf}"] = tensor
+    return to_keras(found)
 
 
 def timm_state(model: VGG) -> dict[str, Tensor]:
-    """The state dict of ``model`` as timm's VGG takes it; the inverse of `dense`."""
+    """The state dict of ``model`` as timm's VGG takes it; the inverse of `rewritten`."""
     from fathom.training.weights import upstream_state
 
     state = upstream_state(model, UPSTREAMS["timm"])

@@ -19,9 +19,10 @@ Axes used below
     p  numbers of one picture, c h w             d  width of a hidden layer
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -66,7 +67,8 @@ CARD = Card(
         " norms take care of that, which are a switch of their own here.",
         "A residual branch holds one linear map; that of He et al. holds two convolutions.",
     ),
-    oracle="nn.Sequential of torch's own layers, loops over the same weights, sklearn's MLPClassifier",
+    oracle="nn.Sequential of torch's own layers, loops over the same weights, sklearn's MLPClassifier;"
+    " Keras's dense layers, weights both ways",
 )  # fmt: skip
 
 Activation = Literal[
@@ -230,6 +232,61 @@ class DeepMLP(nn.Module):
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes"]:
         return self.head(self.layers(self.entry(image.flatten(1))))
+
+
+# Keras numbers its dense layers; the last one is `rewritten` to the head that it is.
+UPSTREAMS = {
+    "keras": {"dense": "entry.linear", "dense_{i+1}": "layers.{i}.linear", "head": "head"},
+}
+
+
+def rewritten(state: Mapping[str, Tensor], cfg: Config) -> dict[str, Tensor]:
+    """``state`` with Keras's last dense layer called the head; pictures in colour are read channels first."""
+    numbers = [int(n.split(".")[0].removeprefix("dense_")) for n in state if n.startswith("dense_")]
+    last = f"dense_{max(numbers, default=0)}."
+    found: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if name == "dense.weight" and tensor.shape[1:] == (cfg.inputs,):
+            pixels = tensor.unflatten(1, (cfg.inputs // cfg.channels, cfg.channels))
+            tensor = pixels.transpose(1, 2).flatten(1)
+        found[name.replace(last, "head.") if name.startswith(last) else name] = tensor
+    return found
+
+
+def keras_arrays(model: DeepMLP) -> dict[str, Any]:
+    """The arrays of the same layers in Keras, "dense/kernel"; see `to_keras`.
+
+    Raises ``ValueError`` for a model with norms or skips, which a chain of dense layers has not.
+    """
+    from fathom.training.keras_layout import to_keras
+    from fathom.training.weights import upstream_state
+
+    cfg = model.cfg
+    if (cfg.normalization, cfg.skip) != ("none", "none"):
+        raise ValueError("a chain of Keras's dense layers has no norms or skips; give a model without")
+    found: dict[str, Tensor] = {}
+    for name, tensor in upstream_state(model, UPSTREAMS["keras"]).items():
+        if name == "dense.weight":
+            tensor = tensor.unflatten(1, (cfg.channels, -1)).transpose(1, 2).flatten(1)
+        found[name.replace("head.", f"dense_{cfg.depth}.")] = tensor
+    return to_keras(found)
+
+
+def mlp128(weights: Any = None, classes: int = 10, channels: int = 1) -> DeepMLP:
+    """The net that most introductions begin with: 784 pixels, 128 rectified units, dropout of 0.2, classes.
+
+    101,770 parameters with 10 classes. ``weights`` is a .safetensors, .h5 or .keras file, a run folder or a
+    state dict, with the names of Fathom or Keras; with another number of classes the head starts anew. What
+    was taken over is printed and kept as ``load_report``.
+    """
+    cfg = Config(width=128, depth=1, dropout=0.2, classes=classes, channels=channels)
+    model = cfg.build()
+    if weights is not None:
+        from fathom.training.weights import load_weights
+
+        before = partial(rewritten, cfg=cfg)
+        load_weights(model, weights, head=("head",), upstreams=UPSTREAMS, before=before)
+    return model
 
 
 def tiny() -> "Experiment":
