@@ -1,5 +1,6 @@
 """Texts are cut into tokens, written token by token, and scored without their padding."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,8 @@ def test_pairs_that_do_not_fit_are_refused(task: SequenceToSequence, pair: tuple
         ("target_vocabulary", (*SPECIAL, "a", "a")),
         ("source_length", 1),
         ("unit", "syllable"),
+        ("beams", 0),
+        ("length_penalty", -1.0),
     ],
 )
 def test_nonsense_is_refused(field: str, value: Any) -> None:
@@ -213,9 +216,56 @@ def test_the_report_shows_what_is_written(trained: tuple[Any, Any, Any]) -> None
     experiment, data, model = trained
     found = experiment.task.evaluate(Boundary(experiment.task, model), data.valid)
     sections = experiment.task.sections(found, data.valid)
-    assert [s.title for s in sections] == ["Written freely", "By length"]
+    assert [s.title for s in sections] == ["Written freely", "By length", "Where it looks"]
     table, bars = sections[0].blocks[0], sections[1].blocks[0]
     asked, wanted, _ = table.rows[0]  # type: ignore[attr-defined]
     assert wanted == asked[::-1]
     assert "written exactly as expected" in table.html()
+    assert len(sections[2].blocks) == 4 and "written" in sections[2].blocks[0].html()
     assert len(bars.labels) == 4 and all(0 <= v <= 1 for v in bars.values)  # type: ignore[attr-defined]
+
+
+def test_exact_counts_what_is_written_freely(task: SequenceToSequence) -> None:
+    found = task.evaluate(script(task, ["ein", "haus"]), task.split(PAIRS))
+    assert found.items["exact"].tolist() == [0, 1, 0] and found.metrics["exact"] == pytest.approx(1 / 3)
+    assert found.detail["wanted"][1] == found.detail["written"][1] == "ein haus"
+    assert not found.detail["alignments"]  # this network shows none
+    assert [s.title for s in task.sections(found, None)] == ["Written freely", "By length"]
+
+
+def test_alignments_belong_to_what_is_written(trained: tuple[Any, Any, Any]) -> None:
+    """Written backwards, the first digit is found at the end of the source and the last at its beginning."""
+    experiment, data, model = trained
+    found = experiment.task.evaluate(Boundary(experiment.task, model), data.valid)
+    for (written, read, looked), text, asked in zip(
+        found.detail["alignments"], found.detail["written"], found.detail["asked"], strict=False
+    ):
+        assert "".join(written) == text + "<end>" and "".join(read) == asked + "<end>"
+        np.testing.assert_allclose(looked.sum(axis=1), 1, atol=1e-5)
+
+
+def test_more_beams_find_likelier_texts(trained: tuple[Any, Any, Any]) -> None:
+    """On the mean of the rows; one row may lose what the wider beam crowds out."""
+    experiment, data, _ = trained
+    fresh = experiment.model.build().eval()
+    for weight in fresh.parameters():
+        torch.nn.init.normal_(weight, std=0.8)
+    totals = []
+    source = data.valid.rows(torch.arange(len(data.valid)))[0].numpy()
+    for beams in (1, 5):
+        task = dataclasses.replace(experiment.task, beams=beams)
+        network = Boundary(task, fresh)
+        texts = task.write(network, source)
+        previous = np.full((len(source), task.target_length), PADDING)
+        goal = np.full((len(source), task.target_length), IGNORE)
+        for k, text in enumerate(texts):
+            whole = [*text, END][: task.target_length]
+            previous[k, : len(whole)] = [START, *whole[:-1]]
+            goal[k, : len(whole)] = whole
+        logits = torch.from_numpy(network({"source": source, "previous": previous})["logits"])
+        logits[:, :, [PADDING, START, UNKNOWN]] = -math.inf
+        losses = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), torch.from_numpy(goal).flatten(), ignore_index=IGNORE, reduction="none"
+        )
+        totals.append(-losses.reshape(goal.shape).sum(dim=1))
+    assert (totals[1] > totals[0] + 1e-3).any() and totals[1].mean() > totals[0].mean()

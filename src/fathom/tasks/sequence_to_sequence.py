@@ -1,7 +1,8 @@
 """Sequence to sequence: a text in, another text out, token by token; translation, for one.
 
 The network at the boundary is given the source and what has been written so far, and scores each next
-token. ``respond`` writes with it: it takes the likeliest token, appends it, and asks again.
+token. ``respond`` writes with it, by beam search: with one beam it takes the likeliest token, appends it, and
+asks again; with more it goes on with that many texts at a time.
 """
 
 from collections.abc import Sequence
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from fathom.data.split import Data, InMemory, Tensors
 from fathom.data.windows import Counts
-from fathom.deployment.preprocessing import tokens
+from fathom.deployment.preprocessing import tokens, words
 from fathom.errors import InputError
-from fathom.report.blocks import BarChart, Table
+from fathom.fundamentals.recurrence.beam_search import beam_search
+from fathom.report.blocks import BarChart, Heatmap, Table
 from fathom.report.page import Section
 from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting, stack
 from fathom.tasks.language_modelling import row_sums, scored
@@ -29,19 +31,25 @@ if TYPE_CHECKING:
 SPECIAL = ("<padding>", "<start>", "<end>", "<unknown>")  # the first tokens of both vocabularies
 PADDING, START, END, UNKNOWN = range(4)
 UNITS = ("word", "character")
-SHOWN = 200  # rows whose answers are written out for the report
+ALIGNED = 4  # rows whose alignments are drawn in the report
 ROWS = 128  # rows that go through the network together
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceToSequence:
-    """Texts in tokens of two vocabularies; the lengths count tokens, with the one that ends a text."""
+    """Texts in tokens of two vocabularies; the lengths count tokens, with the one that ends a text.
+
+    ``beams`` texts are written at a time, and of those that end the one of the greatest log probability over
+    ((5 + length) / 6)^``length_penalty`` is the answer.
+    """
 
     source_vocabulary: tuple[str, ...]
     target_vocabulary: tuple[str, ...]
     source_length: int
     target_length: int
     unit: str = "word"
+    beams: int = 1
+    length_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("source_vocabulary", "target_vocabulary"):
@@ -57,6 +65,10 @@ class SequenceToSequence:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 2 or more")
         if self.unit not in UNITS:
             raise ValueError(f"unit is {self.unit!r}; it must be 'word' or 'character'")
+        if self.beams < 1:
+            raise ValueError(f"beams is {self.beams}; it must be 1 or more")
+        if not 0 <= self.length_penalty < float("inf"):
+            raise ValueError(f"length_penalty is {self.length_penalty}; it must be 0 or more, and finite")
 
     # -- its own data ---------------------------------------------------------------------------
     @staticmethod
@@ -80,20 +92,25 @@ class SequenceToSequence:
 
     @classmethod
     def fitted(
-        cls, pairs: Sequence[tuple[str, str]], *, source_length: int, target_length: int, minimum: int = 1
+        cls,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        source_length: int,
+        target_length: int,
+        minimum: int = 1,
+        unit: str = "word",
     ) -> "SequenceToSequence":
-        """The task of translating words; those that occur fewer than ``minimum`` times are unknown."""
+        """The task of these pairs; tokens that occur fewer than ``minimum`` times are unknown."""
         from collections import Counter
 
-        from fathom.deployment.preprocessing import words
-
+        cut = list if unit == "character" else words
         found = []
         for side in range(2):
-            counts = Counter(word for pair in pairs for word in words(pair[side]))
+            counts = Counter(token for pair in pairs for token in cut(pair[side]))
             found.append((*SPECIAL, *sorted(w for w, n in counts.items() if n >= minimum)))
         return cls(
             source_vocabulary=found[0], target_vocabulary=found[1], source_length=source_length,
-            target_length=target_length,
+            target_length=target_length, unit=unit,
         )  # fmt: skip
 
     def split(self, pairs: Sequence[tuple[str, str]]) -> Tensors:
@@ -199,24 +216,22 @@ class SequenceToSequence:
         ]
 
     def write(self, network: Network, source: np.ndarray) -> list[list[int]]:
-        """The likeliest token after the likeliest token, until each text ends or its length is reached."""
-        previous = np.full((len(source), self.target_length), PADDING)
-        previous[:, 0] = START
-        written: list[list[int]] = [[] for _ in source]
-        writing = list(range(len(source)))
-        for place in range(self.target_length):
-            made = network({"source": source[writing], "previous": previous[writing]})
-            logits = made["logits"][:, place].copy()
-            logits[:, [PADDING, START, UNKNOWN]] = -np.inf
-            chosen = logits.argmax(axis=1)
-            for i, token in zip(writing, chosen.tolist(), strict=True):
-                if token != END:
-                    written[i].append(token)
-                    previous[i, min(place + 1, self.target_length - 1)] = token
-            writing = [i for i, token in zip(writing, chosen.tolist(), strict=True) if token != END]
-            if not writing:
-                break
-        return written
+        """The best text of each row that ``beams`` of them find; tokens without meaning are never written."""
+
+        def score(written: Tensor, row: Tensor, parent: Tensor) -> Tensor:
+            length = written.shape[1]
+            previous = np.full((len(written), self.target_length), PADDING)
+            previous[:, :length] = written.numpy()
+            made = network({"source": source[row.numpy()], "previous": previous})
+            logits = torch.from_numpy(made["logits"][:, length - 1]).double()
+            logits[:, [PADDING, START, UNKNOWN]] = -torch.inf
+            return logits.log_softmax(dim=-1)
+
+        found = beam_search(
+            score, start=START, end=END, beams=self.beams, longest=self.target_length, rows=len(source),
+            alpha=self.length_penalty,
+        )  # fmt: skip
+        return [list(texts[0].tokens) for texts in found]
 
     def text(self, numbers: Sequence[int], vocabulary: Sequence[str]) -> str:
         """Tokens as a text: words with spaces between, or characters."""
@@ -234,8 +249,9 @@ class SequenceToSequence:
     def evaluate(self, network: Network, split: Any) -> Evaluation:
         """``loss``, nats a token given the true ones before it, and ``accuracy``, the share guessed right.
 
-        Words of the target that are not in the vocabulary count as the one token that stands for them.
-        Items are rows. The first rows are also written out freely, for the report.
+        Words of the target that are not in the vocabulary count as the one token that stands for them. And
+        every row is written out freely: ``exact`` is the share of those that are as expected, token for
+        token. Items are rows.
         """
         loss: list[np.ndarray] = []
         right: list[np.ndarray] = []
@@ -248,18 +264,48 @@ class SequenceToSequence:
             total = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
             loss.append(total - logits[np.arange(len(wanted)), wanted])
             right.append((logits.argmax(axis=1) == wanted).astype(np.float64))
-        source, _, target = split.rows(torch.arange(len(split)))
+        source, previous, target = split.rows(torch.arange(len(split)))
         sizes = (target != IGNORE).sum(dim=1).numpy()
         found = scored({"loss": np.concatenate(loss), "accuracy": np.concatenate(right)}, sizes)
-        answers = self.respond(network, [{"source": row} for row in source[:SHOWN].numpy()])
+        answers = self.respond(network, [{"source": row} for row in source.numpy()])
+        written = [answer["text"] for answer in answers]
+        wanted = [self.shown(row, self.target_vocabulary) for row in target.tolist()]
+        found.items["exact"] = np.array([a == b for a, b in zip(written, wanted, strict=True)], np.float64)
+        found.metrics["exact"] = float(found.items["exact"].mean())
         found.detail.update(
-            source=source[:SHOWN],
-            target=target[:SHOWN],
-            written=[answer["text"] for answer in answers],
+            asked=[self.shown(row, self.source_vocabulary) for row in source.tolist()],
+            wanted=wanted,
+            written=written,
             lengths=(source != PADDING).sum(dim=1).numpy(),
             right=row_sums(np.concatenate(right), sizes) / sizes,
+            alignments=self.alignments(network, source[:ALIGNED]),
         )
         return found
+
+    def alignments(self, network: Network, source: Tensor) -> list[tuple[list[str], list[str], np.ndarray]]:
+        """For each row the tokens written, those read, and how much each of these was looked at for each.
+
+        Nothing where the network at hand shows no alignments: one without attention, or in ONNX.
+        """
+        model: Any = getattr(network, "model", None)
+        if not hasattr(model, "alignments"):
+            return []
+        device = next(model.parameters()).device
+        made = []
+        for row, text in zip(source, self.write(network, source.numpy()), strict=True):
+            read = row[: int((row != PADDING).sum())]
+            previous = torch.tensor([START, *text][: self.target_length], device=device)
+            with torch.inference_mode():
+                looked = model.alignments(read[None].to(device), previous[None])
+            if looked is None:
+                return []
+            names = [self.target_vocabulary[n] for n in [*text, END][: len(previous)]]
+            made.append((names, [self.source_vocabulary[n] for n in read.tolist()], looked[0].cpu().numpy()))
+        return made
+
+    def shown(self, row: Sequence[int], vocabulary: Sequence[str]) -> str:
+        """A row as a text, without what fills it up and what ends it."""
+        return self.text([n for n in row if n not in (PADDING, IGNORE, END)], vocabulary)
 
     def baselines(self, data: Data) -> dict[str, Evaluation]:
         """Tokens of the target counted alone, and after the one before, without a look at the source."""
@@ -274,20 +320,25 @@ class SequenceToSequence:
 
     def sections(self, evaluation: Evaluation, split: Any) -> list[Section]:
         detail = evaluation.detail
-        rows = []
-        for source, target, written in zip(
-            detail["source"].tolist(), detail["target"].tolist(), detail["written"], strict=True
-        ):
-            asked = self.text([n for n in source if n not in (PADDING, END)], self.source_vocabulary)
-            wanted = self.text([n for n in target if n not in (IGNORE, END)], self.target_vocabulary)
-            rows.append((asked, wanted, written))
+        rows = list(zip(detail["asked"], detail["wanted"], detail["written"], strict=True))
         exact = sum(wanted == written for _, wanted, written in rows)
-        caption = f"Of the first {len(rows)} rows, {exact} are written exactly as expected."
+        caption = f"Of {len(rows)} rows, {exact} are written exactly as expected. The first of them:"
         shown = Table(("source", "expected", "written"), rows[:24], caption)
         lengths = sorted(set(detail["lengths"].tolist()))
         shares = [float(detail["right"][detail["lengths"] == n].mean()) for n in lengths]
         bars = BarChart([str(n) for n in lengths], shares, caption="Tokens guessed right, by tokens read.")
-        return [Section("Written freely", [shown]), Section("By length", [bars])]
+        sections = [Section("Written freely", [shown]), Section("By length", [bars])]
+        if detail["alignments"]:
+            sections.append(Section("Where it looks", [picture(*one) for one in detail["alignments"]]))
+        return sections
+
+
+def picture(written: list[str], read: list[str], looked: np.ndarray) -> Heatmap:
+    """An alignment (written, read): a row for each token, and how it shares its look out."""
+    return Heatmap(
+        written, read, looked.round(2), "How much each token that was read counts for each that is written.",
+        row_title="written", column_title="read",
+    )  # fmt: skip
 
 
 def chained(split: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -3,17 +3,19 @@
 Sutskever, Vinyals and Le (2014) read the source with one recurrent network and hand its last state to a
 second one, which writes the target token by token, each time being told what it wrote before. All that
 the writer knows of the source then has to fit into one vector. Bahdanau, Cho and Bengio (2015) let it
-look back at every state of the reader; Luong, Pham and Manning (2015) found that a dot product is enough
-to say where to look (their "global attention, dot"):
+look back at every state of the reader; Luong, Pham and Manning (2015) compare ways to say where:
 
     h_t = GRU(y_{t-1}, h_{t-1}),  h_0 = the reader's state after the last token
-    a_t = softmax(h_t . s_1, ..., h_t . s_n)          where to look (eq. 7, 8)
+    a_t = softmax(fit(h_t, s_1), ..., fit(h_t, s_n))  where to look: the alignment (eq. 7, 8)
     k_t = sum_j a_tj s_j                              what is seen there
     z_t = tanh(W [k_t ; h_t])                         eq. 5
     p(y_t | y_<t, x) = softmax(V z_t)                 eq. 6
 
-While learning, y_{t-1} is the true token (teacher forcing), so all t are computed at once; while writing
-it is the likeliest one. Token 0 fills sentences up; it is never looked at and never read past.
+``fit`` is a setting: a dot product, one with a matrix between ("general"), or a small network ("concat",
+"additive"); with "none" there is no look back and z_t = h_t. While learning, y_{t-1} is the true token
+(teacher forcing), so all t are computed at once; while writing it is what was written, and the task may go
+on with several beginnings at a time (``beam_search``). Token 0 fills sentences up; it is never looked at and
+never read past.
 
 Axes used below
     b  batch      s  time in the source      t  time in the target      d  width of the embedding
@@ -21,31 +23,38 @@ Axes used below
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from fathom.card import Card
+from fathom.fundamentals.recurrence.bahdanau_attention import BahdanauAttention
+from fathom.fundamentals.recurrence.gru import GRU
+from fathom.fundamentals.recurrence.luong_attention import LuongAttention
 
 if TYPE_CHECKING:
     from fathom.training import Experiment
 
 PADDING = 0  # the token that fills a sentence up
+ATTENTIONS = ("none", "dot", "general", "concat", "additive")
 
 CARD = Card(
     title="Sequence to sequence with attention",
     paper="https://arxiv.org/abs/1409.3215",
     year=2014,
     summary="Translates by reading a sentence with one recurrent network and writing with a second one.",
+    rows=("RR08", "RR09"),
+    builds_on=("gru", "bahdanau_attention", "luong_attention"),
     differs=(
         "GRU cells (Cho et al. 2014), one layer; Sutskever et al. stack four layers of LSTM.",
         "The source is read in its own order; Sutskever et al. reverse it, which attention makes needless.",
         "Without Luong's input feeding (section 3.3), so that a whole target is computed at once.",
-        "Writes the likeliest token each time, without a beam.",
+        "Additive attention asks with the writer's state after y_{t-1}, as Luong's kinds do; Bahdanau et al."
+        " ask with the state before it, feed what is seen to the GRU, and read the source from both ends.",
     ),
-    oracle="the equations, step by step in NumPy (tests/architectures/recurrent/test_seq2seq.py)",
+    oracle="the equations, step by step, for each kind of attention; beams: all texts of a toy vocabulary",
 )
 
 
@@ -58,6 +67,7 @@ class Config:
     embedding: int = 128
     width: int = 256
     dropout: float = 0.3  # of embeddings, and before the output
+    attention: Literal["none", "dot", "general", "concat", "additive"] = "dot"
 
     def __post_init__(self) -> None:
         for name in ("source_vocabulary", "target_vocabulary", "embedding", "width"):
@@ -65,6 +75,8 @@ class Config:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
+        if self.attention not in ATTENTIONS:
+            raise ValueError(f"attention is {self.attention!r}; it must be one of {', '.join(ATTENTIONS)}")
 
     def build(self) -> "Seq2Seq":
         return Seq2Seq(self)
@@ -77,32 +89,31 @@ class Encoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(cfg.source_vocabulary, cfg.embedding)
         self.dropout = nn.Dropout(cfg.dropout)
-        self.gru = nn.GRU(cfg.embedding, cfg.width, batch_first=True)
+        self.gru = GRU(cfg.embedding, cfg.width)
 
     def forward(self, source: Int[Tensor, "b s"]) -> tuple[Float[Tensor, "b s w"], Float[Tensor, "b w"]]:
-        states, _ = self.gru(self.dropout(self.embedding(source)))
-        last = ((source != PADDING).sum(dim=1) - 1).clamp(min=0)  # filling comes after it, so is not read yet
-        place = last[:, None, None].expand(-1, 1, states.shape[2])
-        return states, states.gather(1, place)[:, 0]
+        lengths = (source != PADDING).sum(dim=1)
+        states, (end,) = self.gru(self.dropout(self.embedding(source)), lengths)
+        return states, end
 
 
 class Attention(nn.Module):
-    """Looks at the source's states that are most like the writer's, and mixes what it sees with that."""
+    """Looks at the source's states that fit the writer's best, and mixes what it sees with that."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, cfg: Config) -> None:
         super().__init__()
+        width = cfg.width
+        if cfg.attention == "additive":
+            self.look = BahdanauAttention(width, width, width)
+        elif cfg.attention != "none":
+            self.look = LuongAttention(width, width, cfg.attention)
         self.mix = nn.Linear(2 * width, width, bias=False)
 
     def forward(
-        self,
-        h: Float[Tensor, "b t w"],
-        states: Float[Tensor, "b s w"],
-        source: Int[Tensor, "b s"],
-    ) -> Float[Tensor, "b t w"]:
-        scores = h @ states.transpose(1, 2)
-        hidden = (source == PADDING)[:, None, :]
-        look = scores.masked_fill(hidden, float("-inf")).softmax(dim=-1)
-        return torch.tanh(self.mix(torch.cat([look @ states, h], dim=-1)))
+        self, h: Float[Tensor, "b t w"], states: Float[Tensor, "b s w"], source: Int[Tensor, "b s"]
+    ) -> tuple[Float[Tensor, "b t w"], Float[Tensor, "b t s"]]:
+        seen, alignment = self.look(h, states, source != PADDING)
+        return torch.tanh(self.mix(torch.cat([seen, h], dim=-1))), alignment
 
 
 class Seq2Seq(nn.Module):
@@ -113,46 +124,48 @@ class Seq2Seq(nn.Module):
         self.cfg = cfg
         self.encoder = Encoder(cfg)
         self.embedding = nn.Embedding(cfg.target_vocabulary, cfg.embedding)
-        self.decoder = nn.GRU(cfg.embedding, cfg.width, batch_first=True)
-        self.attention = Attention(cfg.width)
+        self.decoder = GRU(cfg.embedding, cfg.width)
+        self.attention = None if cfg.attention == "none" else Attention(cfg)
         self.dropout = nn.Dropout(cfg.dropout)
         self.head = nn.Linear(cfg.width, cfg.target_vocabulary)
         self.init_weights()
 
     @torch.no_grad()
     def init_weights(self) -> None:
-        """All initialisation in one place.
+        """What the GRUs do not see to themselves: from inputs Xavier, from states orthogonal, biases zero.
 
         embeddings         normal, std = 0.1
-        GRU, from inputs   Xavier uniform, each gate for itself
-        GRU, from states   orthogonal, each gate for itself
-        W, V               Xavier uniform
-        every bias         zeros
+        all matrices       Xavier uniform
+        bias of V          zeros
         """
         for embedding in (self.encoder.embedding, self.embedding):
             nn.init.normal_(embedding.weight, std=0.1)
-        for gru in (self.encoder.gru, self.decoder):
-            for name, weight in gru.named_parameters():
-                if name.startswith("bias"):
-                    weight.zero_()
-                    continue
-                for gate in weight.chunk(3):
-                    kind = nn.init.orthogonal_ if "_hh" in name else nn.init.xavier_uniform_
-                    kind(gate)
-        nn.init.xavier_uniform_(self.attention.mix.weight)
-        nn.init.xavier_uniform_(self.head.weight)
+        for part in self.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.xavier_uniform_(part.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, source: Int[Tensor, "b s"], previous: Int[Tensor, "b t"]) -> Float[Tensor, "b t v"]:
         """Scores (b, t, v) of each token of the target, given the source and the target's tokens before it.
 
         ``previous`` is the target moved one place to the right, a start token first. Scores at t depend
-        on ``previous[:, :t + 1]`` alone, so what is written grows one token at a call. A source must hold
-        at least one token that is not filling.
+        on ``previous[:, :t + 1]`` alone, so what is written grows one token at a call.
         """
-        states, last = self.encoder(source)
-        h, _ = self.decoder(self.dropout(self.embedding(previous)), last[None])
-        return self.head(self.dropout(self.attention(h, states, source)))
+        return self.head(self.dropout(self.read(source, previous)[0]))
+
+    def alignments(
+        self, source: Int[Tensor, "b s"], previous: Int[Tensor, "b t"]
+    ) -> Float[Tensor, "b t s"] | None:
+        """How much each token of the source was looked at before each token of the target; None: no look."""
+        return self.read(source, previous)[1]
+
+    def read(
+        self, source: Int[Tensor, "b s"], previous: Int[Tensor, "b t"]
+    ) -> tuple[Float[Tensor, "b t w"], Float[Tensor, "b t s"] | None]:
+        """What the writer has in mind before each token, z above, and where it looked."""
+        states, end = self.encoder(source)
+        h, _ = self.decoder(self.dropout(self.embedding(previous)), None, (end,))
+        return (h, None) if self.attention is None else self.attention(h, states, source)
 
 
 def tiny() -> "Experiment":
