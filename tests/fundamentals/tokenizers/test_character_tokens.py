@@ -19,7 +19,7 @@ def test_ten_thousand_lines_equal_tokenizers_and_our_own_hand() -> None:
     learned = train_characters(lines)
     assert learned.vocabulary == tuple(sorted(set("".join(lines))))
     assert learned == train_characters(reversed(lines))
-    assert list(learned.vocabulary) == train_characters_by_hand(lines[::20] + ("".join(learned.vocabulary),))
+    assert list(learned.vocabulary) == train_characters_by_hand((*lines[::20], "".join(learned.vocabulary)))
     theirs = Tokenizer(models.WordLevel(learned.places, unk_token=learned.vocabulary[0]))
     theirs.pre_tokenizer = pre_tokenizers.Split(Regex("[\\s\\S]"), "isolated")
     for line, other in zip(lines, theirs.encode_batch(list(lines)), strict=True):

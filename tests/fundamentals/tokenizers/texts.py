@@ -24,7 +24,7 @@ def real_lines(count: int = 10_000) -> tuple[str, ...]:
 ANY = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=60)
 NASTY = st.text(
     st.sampled_from(
-        "aB1é ß\u0130ΑΣς你好𝄞✓'’-_.,!?$^`~|<[]# ▁Ġ½²"
+        "aB1é ß\u0130\u0391Σς你好𝄞✓'\u2019-_.,!?$^`~|<[]# ▁Ġ½²"
         "\t\n\r\x0b\x1c\x85\xa0\u2009\u3000\u0301\u200d\ufeff\x00"
     ),
     max_size=40,

@@ -13,6 +13,7 @@ In a vocabulary bytes are shown as printable signs: those that print stand for t
 code points from 256 on, in turn. A space is thus "Ġ".
 """
 
+import itertools
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -258,7 +259,7 @@ def encode_byte_pairs_by_hand(text: str, pairs: BytePairs) -> list[int]:
     found: list[int] = []
     for word in split_by_hand(text):
         units = [SHOWN[byte] for byte in word.encode()]
-        while learned := [pair for pair in zip(units, units[1:], strict=False) if pair in pairs.ranks]:
+        while learned := [pair for pair in itertools.pairwise(units) if pair in pairs.ranks]:
             first = min(learned, key=pairs.ranks.__getitem__)
             units = joined_by_hand(units, first, first[0] + first[1])
         found += [pairs.numbers[unit] for unit in units]
