@@ -116,7 +116,7 @@ def log_slider(low: float, high: float, start: float, label: str) -> Slider:
 
 
 def whole(low: int, high: int, start: int, label: str) -> Slider:
-    return Slider(low, high, start, label, step=1)
+    return Slider(float(low), float(high), float(start), label, step=1.0)
 
 
 def choice(options: tuple[str, ...], start: str, label: str) -> Choice:

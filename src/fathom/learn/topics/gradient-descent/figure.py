@@ -117,36 +117,43 @@ def descent(c: SimpleNamespace) -> Iterator[Frame]:
         says = f"step {step}: w = {w:.2f}, b = {b:.2f}, loss {loss:.3g}"
         if gone:
             says = f"step {step}: out of the picture, the loss is {loss:.3g}. The learning rate is too large"
-        yield frame(
-            Panel(
-                title="Every line is a point here",
-                marks=(map_, Curve(name="walk", points=path, dots=True)),
-                x="weight w",
-                y="bias b",
-                x_range=BOX[:2],
-                y_range=BOX[2:],
-                handles=("start",),
-            ),
-            Panel(
-                title="The line of this step",
-                marks=(
-                    Scatter(name="data", points=points(x, y), tone=2),
-                    Curve(name="line", points=points([0.0, 3.0], [b, 3 * w + b])),
-                ),
-                x="x",
-                y="y",
-                x_range=(0.0, 3.0),
-                y_range=(-2.0, 7.0),
-            ),
-            Panel(
-                title="The loss on all data",
-                marks=(Curve(name="loss", points=tuple(losses), dots=len(losses) < 30),),
-                x="step",
-                y="loss",
-                x_range=(0.0, float(STEPS)),
-                log_y=True,
-            ),
-            say=says + ".",
-        )
+        yield frame(map_panel(map_, path), line_panel(x, y, w, b), loss_panel(losses), say=says + ".")
         if gone:
             return
+
+
+def map_panel(map_: Heat, path: tuple[tuple[float, float], ...]) -> Panel:
+    return Panel(
+        title="Every line is a point here",
+        marks=(map_, Curve(name="walk", points=path, dots=True)),
+        x="weight w",
+        y="bias b",
+        x_range=BOX[:2],
+        y_range=BOX[2:],
+        handles=("start",),
+    )
+
+
+def line_panel(x: Tensor, y: Tensor, w: float, b: float) -> Panel:
+    return Panel(
+        title="The line of this step",
+        marks=(
+            Scatter(name="data", points=points(x, y), tone=2),
+            Curve(name="line", points=points([0.0, 3.0], [b, 3 * w + b])),
+        ),
+        x="x",
+        y="y",
+        x_range=(0.0, 3.0),
+        y_range=(-2.0, 7.0),
+    )
+
+
+def loss_panel(losses: list[tuple[float, float]]) -> Panel:
+    return Panel(
+        title="The loss on all data",
+        marks=(Curve(name="loss", points=tuple(losses), dots=len(losses) < 30),),
+        x="step",
+        y="loss",
+        x_range=(0.0, float(STEPS)),
+        log_y=True,
+    )
