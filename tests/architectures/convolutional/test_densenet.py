@@ -167,7 +167,7 @@ def test_dropout_falls_on_new_maps_alone() -> None:
 
 @pytest.mark.parametrize("old", [False, True])
 def test_weights_of_torchvision_for_other_channels_and_classes(
-    old: bool, tmp_path: Path, capsys: Any
+    old: bool, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Today's names, and those of the published files, which split "norm1" in two and count no batches."""
     from torchvision import models
@@ -180,8 +180,9 @@ def test_weights_of_torchvision_for_other_channels_and_classes(
             state = {n.replace(f".{kind}.", f".{kind[:-1]}.{kind[-1]}."): t for n, t in state.items()}
         assert "features.denseblock1.denselayer2.norm.1.running_mean" in state
     save_file(state, tmp_path / "densenet.safetensors")
-    cfg = Config(depths=(2, 2, 1, 1), growth=4, stem_width=8)
-    model = densenet.published(cfg, tmp_path / "densenet.safetensors", classes=4, channels=1).eval()
+    monkeypatch.setitem(densenet.SIZES, "small", Config(depths=(2, 2, 1, 1), growth=4, stem_width=8))
+    monkeypatch.setitem(densenet.WEIGHTS, "small", {})
+    model = densenet.published("small", tmp_path / "densenet.safetensors", classes=4, channels=1).eval()
     said = capsys.readouterr().err
     assert "resized: body.stem.convolution.weight (8, 3, 7, 7) -> (8, 1, 7, 7)" in said
     report: LoadReport = model.load_report  # type: ignore[assignment]

@@ -70,7 +70,7 @@ def test_published_sizes_and_names(name: str, count: int, millions: int) -> None
     assert_bijection(own, UPSTREAMS["timm"], list(third.state_dict()))
     shapes = sorted(t.shape for t in own.state_dict().values())
     assert shapes == sorted(t.shape for t in other.state_dict().values())
-    assert shapes == sorted(t.shape for t in vgg.dense(third.state_dict()).values())
+    assert shapes == sorted(t.shape for t in vgg.rewritten(third.state_dict(), own.cfg).values())
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,14 @@ def test_dropout_draws_only_while_training() -> None:
     assert torch.equal(model.eval()(image), model(image))
 
 
-def test_weights_of_torchvision_for_other_channels_and_classes(tmp_path: Path, capsys: Any) -> None:
+def test_weights_of_torchvision_for_other_channels_and_classes(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     theirs = randomized(narrow("vgg11_bn", 8)).eval()
     save_file(theirs.state_dict(), tmp_path / "vgg11_bn.safetensors")
-    cfg = replace(VGG11, norm=True, hidden=8)
-    model = vgg.published(cfg, tmp_path / "vgg11_bn.safetensors", classes=4, channels=1).eval()
+    monkeypatch.setitem(vgg.SIZES, "small", replace(VGG11, norm=True, hidden=8))
+    monkeypatch.setitem(vgg.WEIGHTS, "small", {})
+    model = vgg.published("small", tmp_path / "vgg11_bn.safetensors", classes=4, channels=1).eval()
     assert "resized: body.0.weight (64, 3, 3, 3) -> (64, 1, 3, 3)" in capsys.readouterr().err
     assert set(model.load_report.new) == {"head.weight", "head.bias"}  # type: ignore[union-attr,arg-type]
     grey = torch.randn(2, 1, 64, 64)
