@@ -18,6 +18,7 @@ ELSEWHERE = {
     "resnext50": "resnext50_32x4d", "resnext101": "resnext101_32x8d", "wide_resnet50": "wide_resnet50_2",
     "wide_resnet101": "wide_resnet101_2",
 }  # fmt: skip
+ONLY_IN_KERAS = ("mlp128",)
 NOT_IN_TORCHVISION = tuple(f"efficientnet_lite{i}" for i in range(5))
 NOT_IN_TIMM = ("alexnet", "googlenet")
 ONLY_HERE = ("lenet5",)
@@ -56,13 +57,13 @@ def assert_recognised(state: Shapes, size: str, upstream: str, classes: int, cha
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [s for s in PUBLISHED if s not in NOT_IN_TORCHVISION])
+@pytest.mark.parametrize("size", [s for s in PUBLISHED if s not in (*NOT_IN_TORCHVISION, *ONLY_IN_KERAS)])
 def test_torchvision_is_known_by_its_names(size: str) -> None:
     assert_recognised(of_torchvision(size, 11), size, "torchvision", 11)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [s for s in PUBLISHED if s not in NOT_IN_TIMM])
+@pytest.mark.parametrize("size", [s for s in PUBLISHED if s not in (*NOT_IN_TIMM, *ONLY_IN_KERAS)])
 def test_timm_is_known_by_its_names(size: str) -> None:
     """Where it took over torchvision's names, by those; grey pictures too."""
     timm = "timm" if "timm" in upstreams(sizes()[size]) else "torchvision"
