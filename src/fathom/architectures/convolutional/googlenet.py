@@ -397,5 +397,5 @@ def tiny() -> "Experiment":
         task=ImageClassification(labels=("-", "|", "/", "\\"), channels=1, height=16, width=16),
         learning=GradientDescent(objective=DeepSupervision(), optimizer=SGD(learning_rate=0.05)),
         batch_size=32,
-        steps=60,
+        steps=36,
     )  # fmt: skip

@@ -408,5 +408,5 @@ def tiny() -> "Experiment":
         task=ImageClassification(labels=("-", "|", "/", "\\"), channels=1, height=16, width=16),
         learning=GradientDescent(objective=DeepSupervision(weight=0.4), optimizer=SGD(learning_rate=0.05)),
         batch_size=16,
-        steps=30,
+        steps=24,
     )  # fmt: skip
