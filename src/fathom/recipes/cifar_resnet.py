@@ -39,7 +39,7 @@ def cifar10_small(model: system.Config = SMALL) -> Experiment:
         augment=(Flip(), PadCrop(padding=2)),
         batch_size=128,
         steps=1404,
-        expect=(Expect(metric="test/accuracy", at_least=0.65, minutes=4),),
+        expect=(Expect(metric="test/accuracy", at_least=0.65, seeds=3, minutes=4),),
     )
 
 
