@@ -1,4 +1,4 @@
-"""``fathom learn [list|next|watch|check|reset|selftest]``: the curriculum in a terminal."""
+"""``fathom learn``: the curriculum in a browser; ``list|next|watch|check|reset|selftest``: in a terminal."""
 
 import argparse
 import json
@@ -18,12 +18,13 @@ ACTIONS = {
 }
 BELONGS = {  # option -> the actions that know it
     "track": ("list",), "roadmap": ("list",), "to": ("list",), "hours": ("list",), "json": ("list", "check"),
-    "skip": ("next",), "hint": ("check",), "solution": ("check",), "answers": ("check",),
+    "skip": ("next",), "hint": ("check",), "solution": ("check",), "answers": ("check",), "port": (None,),
+    "no_open": (None,),
 }  # fmt: skip
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=ACTIONS, help="what to do (see below)")
+    parser.add_argument("action", nargs="?", choices=ACTIONS, help="see below; without one, the pages open")
     parser.add_argument("name", nargs="?", help="a topic, an exercise, topic/exercise or topic/quiz")
     parser.add_argument("--track", metavar="LEVEL", help="list: beginner, intermediate or advanced")
     parser.add_argument("--roadmap", metavar="CODE", help="list: in the order of a roadmap, 000 to 004")
@@ -34,6 +35,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--solution", action="store_true", help="check: show one way to do it instead")
     parser.add_argument("--answers", metavar="B,A,C", help="check: the letters for a quiz, for scripts")
     parser.add_argument("--json", action="store_true", help="list, check: one object a line")
+    parser.add_argument("--port", type=int, help="of the pages (default: 8642, or a free one; 0: a free one)")
+    parser.add_argument("--no-open", action="store_true", help="print the address of the pages, open nothing")
     parser.add_argument("--bless", metavar="TOPIC", help="authors: its notes fit the code that they quote")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(f"  {name:<10} {text}" for name, text in ACTIONS.items())
@@ -42,21 +45,29 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     for option, actions in BELONGS.items():
         if getattr(args, option) not in (None, False) and args.action not in actions:
-            raise InputError(f"--{option} belongs to: fathom learn {' or '.join(actions)}")
+            known = " or ".join(f"fathom learn {action or ''}".rstrip() for action in actions)
+            raise InputError(f"--{option.replace('_', '-')} belongs to: {known}")
     if args.bless is not None:
         return bless(args.bless)
     if args.action is None:
-        return welcome()
+        return open_pages(args)
     return {
         "list": list_topics, "next": next_page, "watch": watch, "check": check, "reset": reset,
         "selftest": selftest,
     }[args.action](args)  # fmt: skip
 
 
-def welcome() -> int:
-    print("Pages for the browser come next. In this terminal everything works today:\n")
-    for name, text in ACTIONS.items():
-        print(f"  fathom learn {name:<9} {text}")
+def open_pages(args: argparse.Namespace) -> int:
+    """Serve the pages until Ctrl-C."""
+    from fathom.learn.engine.progress import home
+    from fathom.learn.web import server
+
+    def started(address: str) -> None:
+        print(f"page      {address}\nprogress  {home()}\nstop      Ctrl-C", flush=True)
+        if not args.no_open and not server.show(address):
+            print("There is no screen here; open the address in a browser. It lets one in.", flush=True)
+
+    server.run(home(), args.port, started)
     return 0
 
 

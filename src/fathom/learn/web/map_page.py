@@ -1,0 +1,199 @@
+"""The map: one graph, seen as tracks, as one of five roadmaps, as the way to a topic, or as weeks."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from urllib.parse import urlencode
+
+from fathom.errors import InputError
+from fathom.learn.engine import roadmaps
+from fathom.learn.engine.curriculum import find, heads
+from fathom.learn.engine.standing import Desk
+from fathom.learn.engine.topic import LEVELS, Head
+from fathom.learn.terminal.listing import stage_title
+from fathom.learn.web.layout import BOX, GAP, Drawing, Place, Section, layout
+from fathom.learn.web.shell import SIGNS, WORDS, chip, length, link, page
+
+LINE = 22  # characters of a title that fit into a box
+SHOWN = 3  # suggestions
+
+
+def map_page(desk: Desk, query: Mapping[str, str]) -> str:
+    """The page for a query: track, roadmap, to, hours. ``InputError`` for a value that is none."""
+    title, sections = sections_of(query)
+    hours = hours_of(query)
+    planned = weeks(desk, sections, hours) if hours is not None else ""
+    body = (
+        f'<div class="wide"><h1>{escape(title)}</h1>{summary(desk, sections)}{suggestions(desk)}'
+        f"{views(query)}{planned}<learn-map>{picture(layout(sections), desk)}</learn-map>"
+        f"{listing(desk, sections)}</div>"
+    )
+    return page(title, body, here="/", kind="map")
+
+
+def sections_of(query: Mapping[str, str]) -> tuple[str, Sequence[Section]]:
+    """What to show, under headings."""
+    given = [name for name in ("track", "roadmap", "to") if query.get(name)]
+    if len(given) > 1:
+        raise InputError(f"{given[0]} and {given[1]} are two views; choose one")
+    if query.get("roadmap"):
+        stages = roadmaps.stages(query["roadmap"])
+        return roadmaps.ROADMAPS[query["roadmap"]].title, [(stage_title(s), topics) for s, topics in stages]
+    if query.get("to"):
+        slug = query["to"]
+        return f"The way to {find(slug).title}", [("All that it needs", roadmaps.way_to(slug))]
+    levels = [query["track"]] if query.get("track") else list(LEVELS)
+    found = [(level.capitalize(), roadmaps.track(level)) for level in levels]
+    return ("The map" if len(found) > 1 else f"{found[0][0]} track"), found
+
+
+def hours_of(query: Mapping[str, str]) -> float | None:
+    given = query.get("hours", "").strip()
+    if not given:
+        return None
+    try:
+        return float(given)
+    except ValueError:
+        raise InputError(f"{given!r} is no number of hours a week") from None
+
+
+def summary(desk: Desk, sections: Sequence[Section]) -> str:
+    topics = [head for _, listed in sections for head in listed]
+    done = [head for head in topics if head.slug in desk.done()]
+    left = sum(head.minutes for head in topics) - sum(head.minutes for head in done)
+    return (
+        f'<p class="lead">{len(topics)} topics, {len(done)} of them done or taken as known,'
+        f" about {length(left)} to go. Nothing is locked: begin where you like.</p>"
+    )
+
+
+def suggestions(desk: Desk) -> str:
+    """What to do now."""
+    cards = "".join(
+        f'<li><a class="card" href="/topic/{head.slug}"><b>{escape(head.title)}</b>'
+        f"<span>After it you can {escape(head.goal)}.</span>{chip(desk.state(head.slug))}"
+        f" <small>{length(head.minutes)}</small></a></li>"
+        for head in desk.suggestions()[:SHOWN]
+    )
+    listed = f'<ul class="cards">{cards}</ul>' if cards else "<p>Everything that is written is done.</p>"
+    return f'<section aria-labelledby="next"><h2 id="next">Next for you</h2>{listed}</section>'
+
+
+def views(query: Mapping[str, str]) -> str:
+    """Links to the other views, and hours per week for the present one."""
+    choices: list[tuple[str, dict[str, str]]] = [("Everything", {})]
+    choices += [(level.capitalize(), {"track": level}) for level in LEVELS]
+    choices += [(roadmap.title, {"roadmap": code}) for code, roadmap in roadmaps.ROADMAPS.items()]
+    present = {name: value for name, value in query.items() if name in ("track", "roadmap", "to") and value}
+    links = "".join(
+        f'<li><a href="/?{urlencode(wanted)}"{" aria-current=true" if wanted == present else ""}>'
+        f"{escape(name)}</a></li>"
+        for name, wanted in choices
+    )
+    kept = "".join(f'<input type="hidden" name="{n}" value="{escape(v)}">' for n, v in present.items())
+    hours = escape(query.get("hours", ""))
+    low, high = roadmaps.HOURS
+    return (
+        f'<nav class="views" aria-label="Views of the map"><ul>{links}</ul>'
+        f'<form method="get" action="/">{kept}<label>Plan for <input type="number" name="hours"'
+        f' min="{low:g}" max="{high:g}" step="0.5" value="{hours}" placeholder="5"> hours a week</label>'
+        f' <button class="quiet">Plan</button></form></nav>'
+    )
+
+
+def weeks(desk: Desk, sections: Sequence[Section], hours: float) -> str:
+    """What is left of each section, spread over weeks."""
+    number, found = 0, []
+    for title, topics in sections:
+        plan = roadmaps.plan([head for head in topics if head.slug not in desk.done()], hours)
+        if not plan:
+            continue
+        items = "".join(
+            f'<li value="{number + week.number}">'
+            + ", ".join(f"{link(head)} <small>{length(minutes)}</small>" for head, minutes in week.topics)
+            + "</li>"
+            for week in plan
+        )
+        number += len(plan)
+        found.append(f"<h3>{escape(title)}</h3><ol>{items}</ol>")
+    return (
+        '<section class="plan" aria-labelledby="plan">'
+        f'<h2 id="plan">{number} {"week" if number == 1 else "weeks"} at {hours:g} h a week</h2>'
+        f"<p>What is done or taken as known is left out; the plan is made anew each time.</p>"
+        f"{''.join(found)}</section>"
+    )
+
+
+def picture(drawing: Drawing, desk: Desk) -> str:
+    """The map as SVG: links in the order of learning, so keys and screen readers walk it as people learn."""
+    lines = "".join(edge(drawing.places[start], drawing.places[end]) for start, end in drawing.lines)
+    boxes = "".join(box(place, desk) for place in drawing.places.values())
+    titles = "".join(
+        f'<line class="band" x1="0" y1="{y + 8:g}" x2="{drawing.width:g}" y2="{y + 8:g}"/>'
+        f'<text class="band" x="0" y="{y + 32:g}">{escape(title)}</text>'
+        for title, y in drawing.titles
+    )
+    return (
+        f'<svg class="graph" viewBox="-4 0 {drawing.width + 8:g} {drawing.height:g}" role="group"'
+        f' aria-label="Map of topics">{titles}{lines}{boxes}</svg>'
+    )
+
+
+def edge(start: Place, end: Place) -> str:
+    x1, y1 = start.x + BOX[0] / 2, start.y + BOX[1]
+    x2, y2 = end.x + BOX[0] / 2, end.y
+    bend = min(40.0, (y2 - y1) / 2 + 8)
+    path = f"M{x1:g} {y1:g}C{x1:g} {y1 + bend:g} {x2:g} {y2 - bend:g} {x2:g} {y2:g}"
+    far = ' class="far"' if y2 - y1 > 2 * BOX[1] + 3 * GAP[1] else ""
+    return f'<path{far} d="{path}" data-from="{start.head.slug}" data-to="{end.head.slug}"/>'
+
+
+def box(place: Place, desk: Desk) -> str:
+    head, state = place.head, desk.state(place.head.slug)
+    lines = wrapped(head.title)
+    first = 24 if len(lines) == 1 else 18
+    title = "".join(
+        f'<text x="{place.x + 10:g}" y="{place.y + first + 15 * row:g}">{escape(part)}</text>'
+        for row, part in enumerate(lines)
+    )
+    below = "" if state in ("new", "coming") else f" {WORDS[state]},"
+    return (
+        f'<a class="box {state}" href="/topic/{head.slug}" data-slug="{head.slug}"'
+        f' aria-label="{escape(head.title)}: {WORDS[state]}, {length(head.minutes)}">'
+        f'<rect x="{place.x:g}" y="{place.y:g}" width="{BOX[0]}" height="{BOX[1]}" rx="8"/>{title}'
+        f'<text class="small" x="{place.x + 10:g}" y="{place.y + BOX[1] - 9:g}">'
+        f"{SIGNS[state]}{below} {'coming, ' * (state == 'coming')}{length(head.minutes)}</text></a>"
+    )
+
+
+def wrapped(title: str) -> list[str]:
+    """A title on one line or two."""
+    if len(title) <= LINE:
+        return [title]
+    words = title.split()
+    cut = min(
+        range(1, len(words)), key=lambda at: max(map(len, (" ".join(words[:at]), " ".join(words[at:]))))
+    )
+    return [" ".join(words[:cut]), " ".join(words[cut:])]
+
+
+def listing(desk: Desk, sections: Sequence[Section]) -> str:
+    """The same as a list."""
+    parts = []
+    for title, topics in sections:
+        minutes = length(sum(head.minutes for head in topics))
+        items = "".join(item(desk, head) for head in topics)
+        parts.append(
+            f"<section><h3>{escape(title)} <small>{len(topics)} topics, {minutes}</small></h3>"
+            f'<ul class="topics">{items}</ul></section>'
+        )
+    return (
+        f'<section class="list" aria-labelledby="list"><h2 id="list">As a list</h2>{"".join(parts)}</section>'
+    )
+
+
+def item(desk: Desk, head: Head) -> str:
+    needs = ", ".join(escape(heads()[need].title) for need in head.needs)
+    needed = f" <small>needs {needs}</small>" if needs else ""
+    return (
+        f"<li>{link(head)} {chip(desk.state(head.slug))} <small>{length(head.minutes)}</small>{needed}</li>"
+    )

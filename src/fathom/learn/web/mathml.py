@@ -1,0 +1,79 @@
+"""Elements of MathML Core, and letters in the alphabets that mathematics writes them in."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+
+@dataclass
+class Element:
+    """A piece of MathML: a tag with a text, or with others inside."""
+
+    tag: str
+    inside: "str | Sequence[Element]" = ""
+    attributes: dict[str, str] = field(default_factory=dict)
+    kind: str = ""  # "limits", "function" or "open": what matters to what follows
+
+    def written(self, known: Mapping[str, int]) -> str:
+        """MathML; elements that are ``known`` as they are written alone carry the number of their symbol."""
+        attributes = dict(self.attributes)
+        if known and (number := known.get(self.written({}))) is not None:
+            attributes["data-symbol"] = str(number)
+        said = "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
+        inner = escape(self.inside) if isinstance(self.inside, str) else ""
+        inner += "" if isinstance(self.inside, str) else "".join(e.written(known) for e in self.inside)
+        return f"<{self.tag}{said}>{inner}</{self.tag}>"
+
+
+def one(row: Element) -> Element:
+    """A row of one is that one."""
+    only = row.tag == "mrow" and not row.attributes and not isinstance(row.inside, str)
+    return row.inside[0] if only and len(row.inside) == 1 else row  # type: ignore[return-value]
+
+
+def operator(text: str, **attributes: str) -> Element:
+    return Element("mo", text, attributes)
+
+
+def space(width: str) -> Element:
+    return Element("mspace", "", {"width": width})
+
+
+def table(rows: list[list[list[Element]]], columns: str) -> Element:
+    """Cells set by ``columns``: l, c or r for each, begun anew where they end."""
+    if rows and rows[-1] == [[]]:
+        rows = rows[:-1]  # a last \\ opens no row
+    made = []
+    for row in rows:
+        cells = [Element("mtd", cell, {"class": columns[i % len(columns)]}) for i, cell in enumerate(row)]
+        made.append(Element("mtr", cells))
+    return Element("mtable", made, {"class": "aligned"} if columns == "rl" else {})
+
+
+def restyled(element: Element, alphabet: str) -> Element:
+    """The letters of an element in another alphabet of Unicode."""
+    if not isinstance(element.inside, str):
+        inside = [restyled(inner, alphabet) for inner in element.inside]
+        return Element(element.tag, inside, element.attributes, element.kind)
+    text = "".join(letter(sign, alphabet) for sign in element.inside)
+    attributes = {k: v for k, v in element.attributes.items() if text == element.inside or k != "mathvariant"}
+    return Element(element.tag, text, attributes, element.kind)
+
+
+def letter(sign: str, alphabet: str) -> str:
+    """The same letter of another alphabet; itself where there is none.
+
+    Unicode names them alike, but for those that it had before the others.
+    """
+    name = unicodedata.name(sign, "")
+    name = re.sub(r"^(LATIN|GREEK) |LETTER |LUNATE ", "", name)
+    older = alphabet.replace("FRAKTUR", "BLACK-LETTER")
+    upright = alphabet.removesuffix(" ITALIC")
+    for full in (f"MATHEMATICAL {alphabet} {name}", f"{older} {name}", f"MATHEMATICAL {upright} {name}"):
+        try:
+            return unicodedata.lookup(full)
+        except KeyError:
+            continue
+    return sign

@@ -1,0 +1,195 @@
+const DELAY = 30; // milliseconds that a control may still move before it is drawn
+
+/** A figure: its controls are a form, its pictures come from the server as they are made. */
+export class LearnFigure extends HTMLElement {
+  connectedCallback() {
+    this.stage = crypto.randomUUID();
+    this.controls = /** @type {HTMLFormElement} */ (this.querySelector("form"));
+    this.picture = /** @type {HTMLElement} */ (this.querySelector(".stage"));
+    this.said = /** @type {HTMLElement} */ (this.querySelector(".say"));
+    this.live = this.hasAttribute("data-live");
+    this.ended = false;
+    this.controls.addEventListener("submit", (event) => event.preventDefault());
+    this.controls.addEventListener("input", () => this.moved());
+    this.picture.addEventListener("pointerdown", (event) => this.grab(event));
+    if (this.live) {
+      const buttons = /** @type {HTMLElement} */ (this.querySelector(".buttons"));
+      buttons.hidden = false;
+      buttons.addEventListener("click", (event) => this.press(/** @type {HTMLElement} */ (event.target).dataset.do));
+      this.pace.addEventListener("change", () => this.running && this.play({}));
+    }
+    // What nobody scrolls to is not computed.
+    this.watch = new IntersectionObserver((seen) => {
+      if (seen.some((entry) => entry.isIntersecting)) {
+        this.watch?.disconnect();
+        this.play({ frames: 1, anew: true });
+      }
+    }, { rootMargin: "400px" });
+    this.watch.observe(this);
+  }
+
+  disconnectedCallback() {
+    this.watch?.disconnect();
+    this.running?.abort();
+  }
+
+  get pace() {
+    return /** @type {HTMLSelectElement} */ (this.querySelector("[data-do=pace]"));
+  }
+
+  /** @param {string} [wanted] what a button says */
+  press(wanted) {
+    if (wanted === "run") {
+      if (this.running) this.pause();
+      else this.play({ anew: this.ended });
+    } else if (wanted === "step") {
+      this.play({ frames: 1, anew: this.ended });
+    } else if (wanted === "anew") {
+      this.play({ frames: 1, anew: true });
+    }
+  }
+
+  /** A control moved: what is shown belongs to other settings now. */
+  moved() {
+    for (const range of this.ranges()) {
+      const value = Number(range.value);
+      const shown = range.hasAttribute("data-logarithm") ? 10 ** value : value;
+      const told = range.parentElement?.querySelector("output");
+      if (told) told.value = String(Number(shown.toPrecision(3)));
+    }
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      const address = new URL(location.href);
+      for (const range of this.controls.elements) address.searchParams.delete(/** @type {HTMLInputElement} */ (range).name);
+      for (const [name, value] of this.settings()) address.searchParams.append(name, value);
+      history.replaceState(null, "", address);
+      this.play({ frames: this.running && this.live ? 0 : 1, anew: true });
+    }, DELAY);
+  }
+
+  ranges() {
+    return /** @type {NodeListOf<HTMLInputElement>} */ (this.controls.querySelectorAll("[type=range]"));
+  }
+
+  settings() {
+    const found = new URLSearchParams();
+    for (const [name, value] of new FormData(this.controls)) found.append(name, String(value));
+    return found;
+  }
+
+  pause() {
+    this.running?.abort();
+    this.running = undefined;
+    this.show();
+  }
+
+  /**
+   * Ask for frames and show them as they come.
+   * @param {{frames?: number, anew?: boolean}} wish
+   */
+  async play({ frames = 0, anew = false }) {
+    this.running?.abort();
+    const mine = (this.running = new AbortController());
+    const body = this.settings();
+    body.set("frames", String(frames));
+    if (this.live) body.set("pace", this.pace.value);
+    if (anew) body.set("anew", "1");
+    this.ended = false;
+    this.endless = frames === 0;
+    this.show();
+    try {
+      const answer = await fetch(`${this.dataset.address}/${this.stage}`, { method: "POST", body, signal: mine.signal });
+      if (!answer.ok || !answer.body) throw new Error("refused");
+      for await (const [kind, said] of events(answer.body)) {
+        if (mine.signal.aborted) return;
+        if (kind === "frame") this.draw(said);
+        else this.finish(said.reason);
+      }
+    } catch (error) {
+      if (!mine.signal.aborted) this.said.textContent = "The figure could not be drawn. Is fathom learn still running?";
+    }
+    if (this.running === mine) this.pause();
+  }
+
+  /** @param {{html: string, say: string}} frame */
+  draw(frame) {
+    this.picture.innerHTML = frame.html;
+    this.said.textContent = frame.say;
+    this.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
+  }
+
+  /** @param {string} reason why no more frames come, or "" */
+  finish(reason) {
+    this.ended = true;
+    if (reason) this.said.textContent = reason;
+  }
+
+  /** The buttons as they are now; while it runs, what it says is shown but not read out. */
+  show() {
+    const running = Boolean(this.running && this.endless);
+    this.said.ariaLive = running ? "off" : "polite";
+    const run = this.querySelector("[data-do=run]");
+    if (run) run.textContent = running ? "Pause" : this.ended ? "Run again" : "Run";
+  }
+
+  /**
+   * A knob in a picture follows the pointer, and the two sliders of its control follow the knob.
+   * @param {PointerEvent} event
+   */
+  grab(event) {
+    const knob = /** @type {Element} */ (event.target).closest(".handle");
+    const panel = knob?.closest("svg");
+    const fields = ["x", "y"].map((axis) => this.field(`${knob?.getAttribute("data-control")}.${axis}`));
+    if (!panel || !fields[0] || !fields[1]) return;
+    event.preventDefault();
+    this.picture.setPointerCapture(event.pointerId);
+    const place = placeIn(panel);
+    const move = (/** @type {PointerEvent} */ at) => {
+      const found = place(at.clientX, at.clientY);
+      fields.forEach((field, axis) => field && (field.value = String(found[axis])));
+      this.moved();
+    };
+    const release = new AbortController();
+    this.picture.addEventListener("pointermove", move, { signal: release.signal });
+    this.picture.addEventListener("lostpointercapture", () => release.abort(), { signal: release.signal });
+  }
+
+  /** @param {string} name of a control, without that of the figure */
+  field(name) {
+    return [...this.ranges()].find((range) => range.name.endsWith(`.${name}`));
+  }
+}
+
+/**
+ * From a place on the screen to one in the figure. The box is where the panel lay when it was taken hold of.
+ * @param {SVGSVGElement} panel
+ */
+function placeIn(panel) {
+  const [left, bottom, wide, high] = (panel.dataset.box ?? "").split(" ").map(Number);
+  const [x1, x2, y1, y2] = (panel.dataset.ends ?? "").split(" ").map(Number);
+  const screen = panel.getScreenCTM()?.inverse();
+  return (/** @type {number} */ clientX, /** @type {number} */ clientY) => {
+    const at = new DOMPoint(clientX, clientY).matrixTransform(screen);
+    return [x1 + ((at.x - left) / wide) * (x2 - x1), y1 + ((bottom - at.y) / high) * (y2 - y1)];
+  };
+}
+
+/**
+ * Server-sent events from the body of an answer.
+ * @param {ReadableStream<Uint8Array>} body
+ * @returns {AsyncGenerator<[string, any]>}
+ */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (text + value).split("\n\n");
+    text = parts.pop() ?? "";
+    for (const part of parts) {
+      const kind = /^event: (.*)$/m.exec(part)?.[1] ?? "message";
+      yield [kind, JSON.parse(/^data: (.*)$/m.exec(part)?.[1] ?? "null")];
+    }
+  }
+}
