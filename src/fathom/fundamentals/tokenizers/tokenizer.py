@@ -78,6 +78,8 @@ class Tokenizer:
             tokenizer.no_truncation()
         added = self._interpreting.get_added_tokens_decoder()
         self.special: dict[str, int] = {token.content: i for i, token in added.items() if token.special}
+        # One more than the largest number that it gives: kept, for to find it lists the whole vocabulary.
+        self.size: int = max(self._interpreting.get_vocab(with_added_tokens=True).values()) + 1
 
     @classmethod
     def open(cls, path: str | Path) -> "Tokenizer":
@@ -93,11 +95,6 @@ class Tokenizer:
             raise InputError(f"{file} is not UTF-8 at byte {error.start}; give a tokenizer.json") from error
         except InputError as error:
             raise type(error)(f"{file}: {error}") from error
-
-    @property
-    def size(self) -> int:
-        """One more than the largest number that it gives."""
-        return max(self._interpreting.get_vocab(with_added_tokens=True).values()) + 1
 
     def number(self, token: str) -> int:
         """The number of ``token``; ``ValueError`` where it has none."""
@@ -117,10 +114,9 @@ class Tokenizer:
 
     def decode(self, numbers: Sequence[int], *, marks: bool = False) -> str:
         """The text of ``numbers``, with or without ``marks``. Raises ``ValueError`` for an unknown number."""
-        known = self.size
         for n in numbers:
-            if not 0 <= n < known:
-                raise ValueError(f"numbers holds {n}; the tokenizer gives 0 to {known - 1}")
+            if not 0 <= n < self.size:
+                raise ValueError(f"numbers holds {n}; the tokenizer gives 0 to {self.size - 1}")
         return self._interpreting.decode(list(numbers), skip_special_tokens=not marks)
 
     def batch(self, texts: Sequence[str], length: int | None = None) -> Batch:
