@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -27,6 +27,7 @@ class TabularClassification:
     labels: tuple[str, ...]
     columns: tuple[dict[str, Any], ...]
     target: str
+    beside_simple_methods: ClassVar[bool] = True  # in every report, whatever made the run
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ class TabularRegression:
     mean: float = 0.0
     deviation: float = 1.0
     log: bool = False
+    beside_simple_methods: ClassVar[bool] = True  # in every report, whatever made the run
 
     def __post_init__(self) -> None:
         if not self.columns:

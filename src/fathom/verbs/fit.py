@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fathom import catalog
 from fathom.errors import InputError, refuse_code
 from fathom.settings import override_all
-from fathom.task import Options, Sighting
+from fathom.task import Evaluation, Options, Sighting
 from fathom.training.run import Run
+from fathom.verbs import beside
 from fathom.verbs.own_loss import name_of, with_loss
 from fathom.verbs.session import Session, conduct
 from fathom.verbs.train import begin, clean_refusal, leads, set_threads
@@ -64,11 +64,15 @@ def fit(
     given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
     source = beginning(start, start_as, model, place)
-    name, origin, experiment, extra = propose(place, options, given, model, optimizer, balance, say, source)
+    proposed = propose(place, options, given, model, optimizer, balance, say, source)
+    name, origin, experiment, told, found = proposed
+    extra = {"baselines": beside.metrics_of(found), "saw": told}
 
     origin |= {"own_loss": name_of(loss), "time": budget.seconds if budget is not None else None}
     run = begin(out, name, {"origin": origin, "extra": extra})
     with clean_refusal(run):
+        if leads():
+            beside.keep(found, run.folder)
         session = Session(
             run=run, experiment=with_loss(experiment, loss), name=name, device=device, observers=observers,
             export=export, say=say, budget=budget, extra=extra,
@@ -123,11 +127,14 @@ def propose(
     balance: str,
     say: Callable[[str], None],
     source: "Source | None" = None,
-) -> "tuple[str, dict[str, Any], Experiment, dict[str, Any]]":
-    """Recognise and read the data, and say what was seen: name, origin, experiment, notes for the report."""
+) -> "tuple[str, dict[str, Any], Experiment, list[str], dict[str, Evaluation]]":
+    """Recognise and read the data, and say what was seen: name, origin, experiment, what was said, and what
+    simple methods reach.
+    """
     import torch
 
     from fathom.verbs.balance import balance as decide
+    from fathom.verbs.live_module import brought
 
     path = existing(data)
     task, sighting = recognise(path, options)
@@ -147,7 +154,7 @@ def propose(
         "kind": "fit", "task": task, "path": str(path.resolve()), "target": options.target,
         "text": options.text, "skip_bad": options.skip_bad, "seed": options.seed,
         "settings": [list(p) for p in settings], "own_model": model is not None,
-        "start": source and source.described,
+        "start": source and source.described, "module": None if model is None else brought(model),
     }  # fmt: skip
     experiment, loaded = build(origin, model, optimizer, source, tell)
     chosen = decide(balance, experiment, loaded, say)
@@ -155,17 +162,16 @@ def propose(
     experiment = override_all(experiment, chosen)
     if isinstance(model, torch.nn.Module):
         suit(model, experiment, loaded)
-    extra = {"baselines": simple_methods(experiment, loaded, say), "saw": told}
-    return f"fit-{task}", origin, experiment, extra
+    return f"fit-{task}", origin, experiment, told, simple_methods(experiment, loaded, say)
 
 
 def simple_methods(
     experiment: "Experiment", data: "Data", say: Callable[[str], None]
-) -> dict[str, dict[str, float]]:
+) -> "dict[str, Evaluation]":
     """What simple methods reach on the same held-out rows, said before the training starts."""
-    found = {n: e.metrics for n, e in experiment.task.baselines(data).items()}
-    for label, metrics in found.items():
-        say(f"baseline {label}: " + ", ".join(f"{n} {v:.4g}" for n, v in metrics.items()))
+    found = beside.measure(experiment.task, data)
+    for label, evaluation in found.items():
+        say(f"baseline {label}: " + ", ".join(f"{n} {v:.4g}" for n, v in evaluation.metrics.items()))
     return found
 
 
@@ -201,12 +207,11 @@ def build(
 
     A live module and optimizer take their places in it, or the model of a source does.
     """
-    from fathom.training import GradientDescent, Live
-    from fathom.training.optim import Live as LiveOptimizer
+    from fathom.verbs.live_module import decided, taken_up
 
     options = Options(
         target=origin["target"], text=origin["text"], skip_bad=origin["skip_bad"], seed=origin["seed"],
-        fixed=source.fixed if source else {},
+        fixed=source.fixed if source else decided(origin),
     )  # fmt: skip
     task, data = catalog.task(origin["task"]).read(Path(origin["path"]), options)
     experiment = task.experiment(data, origin["seed"])
@@ -215,10 +220,7 @@ def build(
 
         experiment = adapted(experiment, data, source, say)
     if model is not None:
-        learning = experiment.learning
-        if optimizer is not None and isinstance(learning, GradientDescent):
-            learning = replace(learning, optimizer=LiveOptimizer(optimizer))
-        experiment = replace(experiment, model=Live(model), learning=learning, augment=())
+        experiment = taken_up(experiment, data, model, optimizer, origin, say)
     return override_all(experiment, origin["settings"]), data
 
 

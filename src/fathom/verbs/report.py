@@ -28,7 +28,7 @@ def write_report(session: "Session", notes: list[str] | None = None) -> Path:
     headline: list[tuple[str, Any, str]] = []
     if split is not None:
         evaluation = session.extra.get(f"evaluation/{split_name}") or evaluate_again(session, split)
-        sections = [*baseline_section(session, record), *task.sections(evaluation, split)]
+        sections = [*baseline_section(session, data), *task.sections(evaluation, split)]
         sections += dead_units(session, split if data.valid is None else data.valid)
         headline = quoted(record["result"], f"{split_name}/{evaluation.headline}")
     card = card_of(record)
@@ -100,21 +100,20 @@ def quoted(result: dict[str, Any], name: str) -> list[tuple[str, Any, str]]:
     return cards
 
 
-def baseline_section(session: "Session", record: dict[str, Any]) -> list[Any]:
-    """Simple methods on the same validation split, beside the model."""
-    from fathom.report.blocks import Table
-    from fathom.report.page import Section
+def baseline_section(session: "Session", data: Any) -> list[Any]:
+    """Simple methods on the validation split, beside the model: measured by ``fit``, or now."""
+    from fathom.verbs import beside
 
-    baselines: dict[str, dict[str, float]] = (record.get("extra") or {}).get("baselines", {})
-    if not baselines:
+    run, task = session.run, session.experiment.task
+    metrics: dict[str, dict[str, float]] = (run.record.get("extra") or {}).get("baselines", {})
+    if not metrics and getattr(task, "beside_simple_methods", False):
+        found = beside.measure(task, data)
+        beside.keep(found, run.folder)
+        metrics = beside.metrics_of(found)
+    if not metrics or data.valid is None:
         return []
-    ours = {
-        n.removeprefix("valid/"): v for n, v in record["result"]["metrics"].items() if n.startswith("valid/")
-    }
-    names = [n for n in ours if any(n in b for b in baselines.values())]
-    rows = [[label, *(b.get(n, "-") for n in names)] for label, b in baselines.items()]
-    rows.append(["this model", *(ours[n] for n in names)])
-    return [Section("Beside simple methods", [Table(("method", *names), rows, "On the same held-out rows.")])]
+    ours = session.extra.get("evaluation/valid") or evaluate_again(session, data.valid)
+    return beside.section(metrics, beside.kept(run.folder), ours)
 
 
 def cost(record: dict[str, Any]) -> dict[str, str]:
