@@ -55,6 +55,23 @@ def test_a_language_model_writes_and_a_seed_repeats_it(tmp_path: Path, capsys: S
     assert set(json.loads(capsys.readouterr().out)) >= {"text"}
 
 
+def test_a_trace_shows_tokens_and_probabilities_at_each_step(tmp_path: Path, capsys: Shown) -> None:
+    run = tiny("char_lstm", tmp_path)
+    command = ["generate", str(run.folder), "--length", "6", "--top-p", "0.9", "--min-p", "0.01"]
+    assert main([*command, "--repetition-penalty", "1.2", "--trace"]) == 0
+    text, table = capsys.readouterr().out.split("\n\n  step")
+    rows = table.splitlines()[1:]
+    assert len(rows) == 6 and [int(row.split()[0]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert main([*command, "--repetition-penalty", "1.2"]) == 0
+    assert capsys.readouterr().out == f"{text}\n"
+    assert main([*command, "--beams", "3", "--trace", "2", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [len(one["likeliest"]) for one in answer["trace"]] == [2] * 6
+    assert all(set(one) == {"token", "probability", "share", "likeliest"} for one in answer["trace"])
+    assert main([*command, "--beams", "99"]) == 2
+    assert "beams takes a whole number from 1 to 32, not 99" in capsys.readouterr().err
+
+
 def test_a_generator_of_pictures_writes_files(tmp_path: Path, capsys: Shown) -> None:
     from PIL import Image
 

@@ -1,5 +1,6 @@
 """Language modelling: a text is scored whole, and written by counted dice."""
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from fathom.architectures.recurrent import char_lstm
 from fathom.data.split import Part
 from fathom.data.windows import Windows, running_text
 from fathom.deployment import artifact, preprocessing
 from fathom.deployment.export import export
-from fathom.errors import InputError
+from fathom.deployment.writing import Sampling, choose
+from fathom.errors import InputError, RunError
+from fathom.fundamentals.recurrence.beam_search import beam_search
 from fathom.task import Arrays, Boundary, Options
-from fathom.tasks.language_modelling import LanguageModelling, choose, scored, surprise
+from fathom.tasks.language_modelling import LanguageModelling, scored, surprise
 from fathom.training import train
 from fathom.training.randomness import scramble
 
@@ -223,11 +227,18 @@ def test_cold_dice_and_few_choices_take_the_likeliest(trained: tuple[Any, Any, A
 def test_chosen_as_often_as_likely() -> None:
     logits = np.log(np.array([0.5, 0.3, 0.2], dtype=np.float32))
     points = (np.arange(1000) + 0.5) / 1000
-    assert np.bincount([choose(logits, 1.0, 0, u) for u in points]).tolist() == [500, 300, 200]
-    assert np.bincount([choose(logits, 1.0, 2, u) for u in points]).tolist() == [625, 375]
-    squared = np.bincount([choose(logits, 0.5, 0, u) for u in points]) / 1000
+    for how, wanted in (
+        (Sampling(), [500, 300, 200]),
+        (Sampling(top_k=2), [625, 375]),
+        (Sampling(nucleus=0.7), [625, 375]),
+        (Sampling(min_p=0.5), [625, 375]),
+        (Sampling(temperature=0), [1000]),
+    ):
+        assert np.bincount([choose(logits, [], how, u) for u in points]).tolist() == wanted
+    squared = np.bincount([choose(logits, [], Sampling(temperature=0.5), u) for u in points]) / 1000
     np.testing.assert_allclose(squared, np.array([25, 9, 4]) / 38, atol=2e-3)
-    assert choose(logits, 1.0, 0, 1.0 - 2**-53) == 2
+    assert choose(logits, [], Sampling(), 1.0 - 2**-53) == 2
+    assert choose(logits, [0, 0], Sampling(temperature=0, repetition_penalty=3.0), 0.5) == 1
 
 
 @pytest.mark.parametrize(
@@ -239,6 +250,11 @@ def test_chosen_as_often_as_likely() -> None:
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"top_k": 99}, "top_k"),
+        ({"top_p": 0}, "top_p takes a number from 1e-06 to 1"),
+        ({"min_p": 1.5}, "min_p"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"beams": 0}, "beams takes a whole number from 1 to 32"),
+        ({"trace": 99}, "trace"),
         ({"seed": "one"}, "seed"),
         ({"prompt": "0"}, "does not know '0'"),
         ({"prompt": 7}, "text"),
@@ -249,6 +265,92 @@ def test_wishes_that_cannot_be_granted(wish: Any, reason: str) -> None:
     task = char_lstm.tiny().task
     with pytest.raises(InputError, match=reason):
         preprocessing.apply(task.preprocessing(), wish)
+
+
+def test_beams_find_the_likeliest_of_all_texts() -> None:
+    """Three tokens whose next depends on the last only: every text of four tokens is scored by hand."""
+    task = LanguageModelling(vocabulary=tuple("abc"), states=(("state", (1, 2)),))
+    table = np.log(np.array([[0.34, 0.33, 0.33], [0.05, 0.9, 0.05], [0.4, 0.3, 0.3]])).astype(np.float32)
+
+    def network(arrays: Arrays) -> Arrays:
+        return {"logits": table[arrays["token"]], "next_state": arrays["state"]}
+
+    def likelihood(text: tuple[int, ...]) -> float:
+        return sum(float(table[a, b]) for a, b in itertools.pairwise((0, *text)))
+
+    best = max(itertools.product(range(3), repeat=4), key=likelihood)
+    wish = {"prompt": "a", "length": 4}
+    searched, drawn = ask(task, network, wish | {"beams": 9, "seed": 4}, wish | {"temperature": 0})
+    assert searched["text"] == "a" + "".join("abc"[n] for n in best) == "abbbb" and searched["tokens"] == 4
+    assert drawn["text"] == "aaaaa"  # greedy takes the first step that looks best
+    assert ask(task, network, wish | {"beams": 9, "seed": 5, "top_k": 1})[0] == searched  # no dice
+
+
+def test_beams_carry_each_beginning_with_its_own_states(trained: tuple[Any, Any, Any]) -> None:
+    """The same search over the whole window, computed anew each time."""
+    experiment, _, model = trained
+    task = experiment.task
+    prompt = [task.start, *(task.vocabulary.index(c) for c in "row, ro")]
+
+    def score(written: torch.Tensor, row: torch.Tensor, parent: torch.Tensor) -> torch.Tensor:
+        text = torch.cat([torch.tensor([prompt[:-1]]).expand(len(written), -1), written], dim=1)
+        with torch.inference_mode():
+            return F.pad(model(text)[:, -1].double().log_softmax(-1), (0, 1), value=-math.inf)
+
+    found = beam_search(score, start=prompt[-1], end=len(task.vocabulary), beams=4, longest=25)[0][0]
+    answer = ask(task, Boundary(task, model), {"prompt": "row, ro", "length": 25, "beams": 4})[0]
+    assert answer["text"] == "row, ro" + "".join(task.vocabulary[n] for n in found.tokens)
+
+
+def test_a_penalty_ends_repetition(trained: tuple[Any, Any, Any]) -> None:
+    experiment, _, model = trained
+    network = Boundary(experiment.task, model)
+    for more in ({"temperature": 0}, {"beams": 3}):
+        wish = {"prompt": "row", "length": 10} | more
+        plain, penalised = ask(experiment.task, network, wish, wish | {"repetition_penalty": 10.0})
+        assert len(set(penalised["text"])) > len(set(plain["text"]))
+
+
+def test_a_trace_tells_what_there_was_to_choose_from(trained: tuple[Any, Any, Any]) -> None:
+    experiment, _, model = trained
+    task = experiment.task
+    wish = {"prompt": "row, ", "length": 12, "temperature": 2.0, "top_k": 4, "trace": 3}
+    answer = ask(task, Boundary(task, model), wish)[0]
+    assert answer["text"] == ask(task, Boundary(task, model), wish | {"trace": 0})[0]["text"]
+    assert "".join(one["token"] for one in answer["trace"]) == answer["text"][5:]
+    text = torch.tensor([[task.start, *map(task.vocabulary.index, answer["text"])]])
+    with torch.inference_mode():
+        scores = model(text[:, :-1])[0, 5:].double()
+    kept = scores.masked_fill(scores < scores.topk(4).values[:, -1:], -math.inf)
+    likely, share = scores.softmax(-1), (kept / 2).softmax(-1)
+    for k, one in enumerate(answer["trace"]):
+        token = task.vocabulary.index(one["token"])
+        assert one["probability"] == pytest.approx(float(likely[k, token]), abs=1e-5)
+        assert one["share"] == pytest.approx(float(share[k, token]), abs=1e-5)
+        best = [task.vocabulary[n] for n in likely[k].topk(3).indices.tolist()]
+        assert [other["token"] for other in one["likeliest"]] == best
+    greedy = ask(task, Boundary(task, model), {"length": 3, "temperature": 0, "trace": 1})[0]["trace"]
+    assert all(one["share"] == 1.0 and one["likeliest"][0]["token"] == one["token"] for one in greedy)
+
+
+def test_an_older_artifact_knows_fewer_wishes() -> None:
+    task = LanguageModelling(vocabulary=tuple("abcd\n"), states=(("state", (1, 2)),))
+    whole = preprocessing.apply(task.preprocessing(), {"length": 20, "seed": 3})
+    old = {name: whole[name] for name in ("prompt", "length", "temperature", "top_k", "seed")}
+    assert task.respond(uniform(task), [old]) == task.respond(uniform(task), [whole])
+
+
+@pytest.mark.parametrize("more", [{}, {"temperature": 0}, {"beams": 2}, {"top_p": 0.5}])
+def test_a_network_that_gives_no_numbers_is_said_to_be_damaged(more: dict[str, Any]) -> None:
+    task = LanguageModelling(vocabulary=tuple("abcd\n"), states=(("state", (1, 2)),))
+    plain = uniform(task)
+
+    def broken(arrays: Arrays) -> Arrays:
+        made = plain(arrays)
+        return made | {"logits": made["logits"] * np.nan}
+
+    with pytest.raises(RunError, match=r"logits holds nan.*overflowed or its weights are damaged"):
+        ask(task, broken, {"length": 3} | more)
 
 
 @pytest.mark.slow

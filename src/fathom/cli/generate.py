@@ -5,18 +5,37 @@ import base64
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from fathom.errors import InputError
 
 HELP = "text or pictures from a generating model"
+WISHES = (
+    "prompt", "length", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "beams", "trace",
+    "count", "seed",
+)  # fmt: skip
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="a run folder or artifact folder")
     parser.add_argument("--prompt", help="where a text begins")
     parser.add_argument("--length", type=int, help="tokens to write")
-    parser.add_argument("--temperature", type=float)
-    parser.add_argument("--top-k", type=int, dest="top_k")
+    parser.add_argument("--temperature", type=float, help="below 1 more careful, above 1 bolder; 0: no dice")
+    parser.add_argument("--top-k", type=int, help="draw among so many of the likeliest tokens only")
+    parser.add_argument(
+        "--top-p", type=float, help="among the fewest that have this share of the probability"
+    )
+    parser.add_argument("--min-p", type=float, help="among those with this share of the likeliest one's")
+    parser.add_argument("--repetition-penalty", type=float, help="above 1: less of what stands there already")
+    parser.add_argument("--beams", type=int, help="search for the likeliest text with so many, without dice")
+    parser.add_argument(
+        "--trace",
+        type=int,
+        nargs="?",
+        const=5,
+        metavar="TOKENS",
+        help="show at each step the likeliest tokens (5) and their probabilities",
+    )
     parser.add_argument("--count", type=int, help="pictures to draw")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--out", metavar="FOLDER", help="where pictures go (default: the run folder)")
@@ -27,13 +46,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from fathom.verbs.generate import generate
 
-    names = ("prompt", "length", "temperature", "top_k", "count", "seed")
-    given = {n: getattr(args, n) for n in names if getattr(args, n) is not None}
+    given = {name: getattr(args, name) for name in WISHES if getattr(args, name) is not None}
     answer = generate(args.run, backend=args.backend, **given)
     if args.json:
         print(json.dumps(answer))
     elif "text" in answer:
         print(answer["text"])
+        for line in traced(answer.get("trace", [])):
+            print(line)
     elif "images" in answer:
         folder = Path(args.out or args.run)
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,3 +67,14 @@ def run(args: argparse.Namespace) -> int:
         )
     sys.stdout.flush()
     return 0
+
+
+def traced(trace: list[dict[str, Any]]) -> list[str]:
+    """A line for each token that was written, after a line of titles; none for no trace."""
+    if not trace:
+        return []
+    lines = ["", f"{'step':>6}  {'token':8} {'model':>7} {'drawn':>7}  likeliest, as the model has them"]
+    for step, one in enumerate(trace, 1):
+        likely = "  ".join(f"{best['token']!r} {best['probability']:.3f}" for best in one["likeliest"])
+        lines.append(f"{step:6}  {one['token']!r:8} {one['probability']:7.3f} {one['share']:7.3f}  {likely}")
+    return lines

@@ -17,6 +17,7 @@ from torch import Tensor
 from fathom.data.split import Data, InMemory
 from fathom.data.windows import Counts, Windows, encode, parts, read_text, running_text
 from fathom.deployment.preprocessing import apply
+from fathom.deployment.writing import Wish, Writer, operations
 from fathom.errors import InputError
 from fathom.report.blocks import Block, Code, Table
 from fathom.report.page import Section
@@ -32,7 +33,6 @@ WINDOW = 128  # characters that gradients flow back through
 LEAD = 128  # characters read before the first that is scored, where a text is scored in several lanes
 LANE = 256  # characters that a lane scores at least
 LANES = 256  # at most
-GREEDY = 1e-3  # a temperature below it takes the likeliest character
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,19 +138,9 @@ class LanguageModelling:
         """A wish: a prompt (a new line begins before it), and how to go on; all may be left out."""
         prompt = {"unit": "character", "vocabulary": list(self.vocabulary), "unknown": None}
         limits = {"before": [self.start], "longest": 10_000}
-        numbers = (
-            ("length", 200, 1, 2_000, "int64"),  # characters to write
-            ("temperature", 0.8, 0, 10, "float64"),  # 0: always the likeliest
-            ("top_k", 0, 0, len(self.vocabulary), "int64"),  # among how many of the likeliest; 0: all
-            ("seed", 0, 0, 2**53, "int64"),
-        )
         return [
             {"operation": "tokens", "input": "prompt", "field": "prompt", "default": "", **prompt, **limits},
-            *(
-                {"operation": "number", "input": name, "field": name, "default": default}
-                | {"low": low, "high": high, "dtype": dtype}
-                for name, default, low, high, dtype in numbers
-            ),
+            *operations(len(self.vocabulary)),
         ]
 
     @property
@@ -184,26 +174,13 @@ class LanguageModelling:
 
         Character k of an item is chosen by the k-th number of a stream that its own ``seed`` begins.
         """
-        texts = [item["prompt"].tolist() for item in items]
-        goals = [len(item["prompt"]) + int(item["length"]) for item in items]
-        dice = [np.random.Philox(key=key("text", int(item["seed"]))) for item in items]
-        numbers = [np.random.Generator(d).random(int(i["length"])) for d, i in zip(dice, items, strict=True)]
-        states, place, writing = self.zeros(len(items)), 0, list(range(len(items)))
-        while writing:
-            token = np.array([texts[i][place] for i in writing])
-            made = network({"token": token, **{name: s[writing] for name, s in states.items()}})
-            for name in states:
-                states[name][writing] = made[f"next_{name}"]
-            place += 1
-            for row, i in enumerate(writing):
-                written = place - len(items[i]["prompt"])
-                if written >= 0:
-                    wish = float(items[i]["temperature"]), int(items[i]["top_k"])
-                    texts[i].append(choose(made["logits"][row], *wish, float(numbers[i][written])))
-            writing = [i for i in writing if len(texts[i]) < goals[i]]
+        wishes = [Wish.of(item) for item in items]
+        writer = Writer(network, self.zeros, self.vocabulary)
+        texts = writer.write([item["prompt"].tolist() for item in items], wishes)
         return [
-            {"text": "".join(self.vocabulary[t] for t in text[1:]), "tokens": goal - len(item["prompt"])}
-            for text, goal, item in zip(texts, goals, items, strict=True)
+            {"text": "".join(self.vocabulary[n] for n in text[1:]), "tokens": wish.length}
+            | ({"trace": writer.trace(text, wish)} if wish.trace else {})
+            for text, wish in zip(texts, wishes, strict=True)
         ]
 
     def examples(self) -> list[Any]:
@@ -277,17 +254,6 @@ class LanguageModelling:
             character = self.vocabulary[detail["target"][i]]
             rows.append((repr(before)[1:-1], repr(character)[1:-1], f"{detail['loss'][i] / math.log(2):.1f}"))
         return Table(("after", "came", "bits"), rows, "Where the model was most wrong.")
-
-
-def choose(logits: np.ndarray, temperature: float, top_k: int, number: float) -> int:
-    """The character at the fraction ``number`` of the probabilities laid end to end."""
-    if temperature < GREEDY:
-        return int(logits.argmax())
-    scaled = (logits.astype(np.float64) - logits.max()) / temperature
-    if top_k:
-        scaled[scaled < np.sort(scaled)[-min(top_k, len(scaled))]] = -np.inf
-    ends = np.exp(scaled).cumsum()
-    return int(np.searchsorted(ends, number * ends[-1], side="right").clip(max=len(ends) - 1))
 
 
 def surprise(
