@@ -1,7 +1,7 @@
 """Focal loss where one class is fifty times as common as the other, with and without its weights.
 
 Automobiles, and a truck for every fifty of them. Each arm trains the same small net on the same images;
-``recall`` is the share of held-out trucks that are called trucks, ``common`` that of automobiles, and held out
+``recall`` is the share of held-out trucks that are called trucks, ``common`` that of automobiles; held out
 are as many of each. The loss of the paper has two parts (equation 5): (1 - p)^gamma takes weight from
 whatever is right already, alpha gives weight to the rare class; here alpha is inverse to the counts.
 
