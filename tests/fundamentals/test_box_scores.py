@@ -1,5 +1,7 @@
 """Overlap, suppression and average precision against plain loops and cases worked out by hand."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -115,6 +117,54 @@ def test_average_precision_matches_an_independent_implementation() -> None:
     assert plain <= average_precision(scores, right, int(right.sum())) <= 1
 
 
-def test_nothing_to_find_is_refused() -> None:
-    with pytest.raises(ValueError, match="count is 0"):
-        average_precision(np.zeros(0), np.zeros(0, bool), 0)
+NONE, TWO = np.zeros((0, 4)), np.array([[0, 0, 4, 4], [1, 1, 3, 5]], float)
+LOST = np.array([[0, 0, 4, 4], [0, 0, np.nan, 1]])
+HALF, BOTH = np.array([0.9, 0.1]), np.array([True, True])
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: overlap(TWO[0], TWO), r"ours has shape \(4,\); boxes are \(n, 4\), each \(left, top, right"),
+        (lambda: overlap(TWO, TWO[:, :3]), r"theirs has shape \(2, 3\); .*as np\.zeros\(\(0, 4\)\)"),
+        (lambda: overlap(TWO, np.zeros(0)), r"theirs has shape \(0,\)"),
+        (lambda: overlap(TWO.astype(int), TWO), r"ours has dtype int64; it must be floating: ours\.astype"),
+        (lambda: overlap(TWO, TWO.astype(np.uint8)), "theirs has dtype uint8; it must be floating"),
+        (lambda: overlap(TWO, LOST), r"theirs holds the box \[0.0, 0.0, nan, 1.0\]; corners must be finite"),
+        (lambda: overlap(np.full((1, 4), np.inf), TWO), r"ours holds the box .*drop such boxes"),
+        (lambda: suppress(TWO.T[:3], HALF, 0.5), r"boxes has shape \(3, 2\)"),
+        (lambda: suppress(TWO, HALF[:1], 0.5), r"scores has shape \(1,\); it must be \(2,\), one score for"),
+        (lambda: suppress(TWO, HALF[:, None], 0.5), r"scores has shape \(2, 1\)"),
+        (lambda: suppress(TWO, np.array([0.5, np.nan]), 0.5), "scores holds NaN, which has no rank"),
+        (lambda: suppress(TWO, HALF, 1.5), r"limit is 1.5; an overlap is in \[0, 1\]: give 0.5"),
+        (lambda: suppress(NONE, HALF[:0], np.nan), r"limit is nan; an overlap is in \[0, 1\]"),
+        (lambda: hits(TWO[:, :2], TWO, 0.5), r"boxes has shape \(2, 2\)"),
+        (lambda: hits(NONE, np.zeros((0, 5)), 0.5), r"truth has shape \(0, 5\)"),
+        (lambda: hits(TWO, LOST, 0.5), "truth holds the box"),
+        (lambda: hits(TWO, TWO, -0.1), r"limit is -0.1; an overlap is in \[0, 1\]"),
+    ],
+)  # fmt: skip
+def test_boxes_that_are_none_are_refused(act: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        act()
+
+
+@pytest.mark.parametrize("score", [precision_recall, average_precision])
+@pytest.mark.parametrize(
+    ("scores", "right", "count", "message"),
+    [
+        (HALF[:0], BOTH[:0], 0, "count is 0; there must be at least one true box to find: leave out a class"),
+        (HALF, BOTH, -2, "count is -2"),
+        (HALF, BOTH, 1, "right holds 2 hits and count is 1; a true box is found once: count them all"),
+        (HALF, BOTH[:1], 2, r"scores has shape \(2,\); it must be \(1,\)"),
+        (HALF[None], BOTH, 2, r"scores has shape \(1, 2\); it must be \(2,\)"),
+        (HALF, BOTH[:, None], 2, r"right has dtype bool, shape \(2, 1\); it must hold a boolean for each"),
+        (HALF, HALF, 2, r"right has dtype float64, shape \(2,\); .*as `hits` gives them"),
+        (np.array([np.nan, 0.5]), BOTH, 2, "scores holds NaN"),
+    ],
+)  # fmt: skip
+def test_hits_that_cannot_be_scored_are_refused(
+    score: Callable[..., object], scores: np.ndarray, right: np.ndarray, count: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        score(scores, right, count)
