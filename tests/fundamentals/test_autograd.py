@@ -376,6 +376,15 @@ def test_it_behaves_like_an_array() -> None:
         (lambda: concatenate([]), "tensors is empty"),
         (lambda: concatenate([Tensor(1.0)]), "single numbers"),
         (lambda: stack([]), "tensors is empty"),
+        (lambda: where(np.ones(2), Tensor(1.0), 0.0), "condition has dtype float64; it must be boolean, as"),
+        (
+            lambda: where(np.ones(2, bool), Tensor(np.ones(3)), 0.0),
+            r"condition \(2,\), a \(3,\), b \(\) do not broadcast",
+        ),
+        (
+            lambda: where(np.ones((4, 1), bool), 0.0, Tensor(np.ones((3, 2)))),
+            r"a \(\), b \(3, 2\) do not broadcast",
+        ),
         (lambda: Tensor(np.ones(2)).sum(axis=1), "axis 1 is out of bounds"),
         (lambda: Tensor(np.ones(3)).reshape(2, 2), "cannot reshape"),
         (lambda: Tensor(np.ones(3)) + np.ones(2), "could not be broadcast"),

@@ -131,6 +131,9 @@ def test_pixels_have_mean_zero_and_deviation_one() -> None:
     assert made.mean() == pytest.approx(0, abs=0.02) and made.std() == pytest.approx(1, abs=0.02)
 
 
+DIGITS = np.zeros((2, 28, 28), np.uint8)
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [
@@ -144,6 +147,10 @@ def test_pixels_have_mean_zero_and_deviation_one() -> None:
         (lambda: next(batches(np.ones(2), np.ones(2), 0, np.random.default_rng(0))), "size is 0"),
         (lambda: accuracy(lambda x: x, np.ones((0, 2)), np.zeros(0)), "0 inputs and 0 labels"),
         (lambda: accuracy(lambda x: x, np.ones((3, 2)), np.zeros(2)), "3 inputs and 2 labels: give one"),
+        (lambda: pixels(DIGITS[0]), r"dtype uint8, shape \(28, 28\); it must be uint8, \(n, 28, 28\): give"),
+        (lambda: pixels(DIGITS[:, :14]), r"shape \(2, 14, 28\)"),
+        (lambda: pixels(DIGITS[:, None]), r"shape \(2, 1, 28, 28\)"),
+        (lambda: pixels(DIGITS / 255), "images has dtype float64, .*give the digits as they are read"),
         (lambda: train_digits("rnn"), "kind is 'rnn'"),
         (lambda: train_digits("mlp", examples=0), "examples 0"),
     ],

@@ -389,14 +389,20 @@ def scatter(x: Tensor, index: tuple[Any, ...], shape: tuple[int, ...]) -> Tensor
 
 
 def where(condition: np.ndarray, a: Any, b: Any) -> Tensor:
-    """``a`` where ``condition`` holds and ``b`` elsewhere; one of them at least is a tensor."""
+    """``a`` where ``condition`` holds and ``b`` elsewhere; one of them at least is a tensor.
+
+    Raises ValueError for a condition that is not boolean, and for shapes that do not broadcast.
+    """
     a = lift(a, b) if isinstance(b, Tensor) else lift(a, Tensor(0.0))
     b = lift(b, a)
-    value = np.where(condition, a.data, b.data)
+    if condition.dtype != bool:
+        raise ValueError(f"condition has dtype {condition.dtype}; it must be boolean, as x > 0 is")
+    try:
+        value = np.where(condition, a.data, b.data)
+    except ValueError as error:
+        raise ValueError(f"condition {condition.shape}, a {a.shape}, b {b.shape} do not broadcast") from error
     return record(
-        value,
-        (a, lambda g, y: where(condition, g, 0.0)),
-        (b, lambda g, y: where(condition, 0.0, g)),
+        value, (a, lambda g, y: where(condition, g, 0.0)), (b, lambda g, y: where(condition, 0.0, g))
     )
 
 

@@ -77,16 +77,24 @@ def einsum(subscripts: str, *operands: Tensor) -> Tensor:
 
 
 def maximum(a: Tensor, b: Tensor | np.ndarray | float | int) -> Tensor:
-    """The larger of each pair; where both are equal, each gets half of the gradient."""
+    """The larger of each pair; where both are equal, each gets half of the gradient.
+
+    Raises ValueError for shapes that do not broadcast.
+    """
     other = lift(b, a)
+    try:
+        value = np.maximum(a.data, other.data)
+    except ValueError as error:
+        raise ValueError(f"a {a.shape}, b {other.shape} do not broadcast; make axes equal, or 1") from error
     share = ((a.data > other.data) + 0.5 * (a.data == other.data)).astype(a.dtype)
-    value = np.maximum(a.data, other.data)
     return record(value, (a, lambda g, y: g * share), (other, lambda g, y: g * (1.0 - share)))
 
 
 def pad(x: Tensor, padding: Pair) -> Tensor:
-    """Rows and columns of zeros around (b, c, h, w)."""
+    """Rows and columns of zeros around (b, c, h, w); ValueError for other shapes and less than none."""
     rows, columns = pair("padding", padding, least=0)
+    if x.ndim != 4:
+        raise ValueError(f"x has shape {x.shape}; it must be (b, c, h, w): reshape it first")
     if not rows and not columns:
         return x
     b, c, h, w = x.shape

@@ -220,7 +220,15 @@ def train_digits(
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """Pictures (n, 28, 28), uint8, as float32 (n, 1, 28, 28) of mean 0 and deviation 1."""
+    """Pictures (n, 28, 28), uint8, as float32 (n, 1, 28, 28) of mean 0 and deviation 1.
+
+    Raises ValueError for another shape, and for pictures that are not the bytes of the file.
+    """
+    if images.shape[1:] != (28, 28) or images.dtype != np.uint8:
+        raise ValueError(
+            f"images has dtype {images.dtype}, shape {images.shape}; it must be uint8, (n, 28, 28): give the"
+            " digits as they are read, one as digit[None]"
+        )
     scaled = images[:, None].astype(np.float32)
     scaled -= 255 * MEAN
     scaled /= 255 * DEVIATION
