@@ -171,8 +171,16 @@ def test_reconstruction_curve_of_digits() -> None:
         (lambda: eigen.pca(np.eye(3), 0), "components is 0"),
         (
             lambda: eigen.pca(np.eye(3), 2).project(np.ones((4, 2))),
-            r"data has shape \(4, 2\); it must be \(p, 3\)",
+            r"data has shape \(4, 2\); it must be \(p, 3\), as what gave the axes",
         ),
+        (lambda: eigen.pca(np.eye(3), 2).project(np.ones(3)), r"data has dtype float64, shape \(3,\)"),
+        (lambda: eigen.pca(np.eye(3), 2).project(np.full((1, 3), np.nan)), "data holds NaN or infinity; all"),
+        (lambda: eigen.pca(np.eye(3), 2).project(np.array([["a"] * 3])), "a matrix of real numbers"),
+        (
+            lambda: eigen.pca(np.eye(3), 2).reconstruct(np.array([[np.inf] * 2])),
+            "scores holds NaN or infinity",
+        ),
+        (lambda: eigen.pca(np.eye(3), 2).reconstruct(np.ones(2)), r"scores has dtype float64, shape \(2,\)"),
         (lambda: eigen.pca(np.eye(3), 2).reconstruct(np.ones((4, 3))), r"scores has shape \(4, 3\)"),
     ],
 )

@@ -167,15 +167,21 @@ class PrincipalComponents(NamedTuple):
     share: Float[np.ndarray, "c"]
 
     def project(self, data: np.ndarray) -> Float[np.ndarray, "p c"]:
-        """The coordinates along the axes of points (p, d)."""
-        if data.ndim != 2 or data.shape[1] != len(self.mean):
-            raise ValueError(f"data has shape {data.shape}; it must be (p, {len(self.mean)})")
+        """The coordinates along the axes of points (p, d); ValueError for another shape, or NaN in it."""
+        data = _real("data", data)
+        if data.shape[1] != len(self.mean):
+            raise ValueError(
+                f"data has shape {data.shape}; it must be (p, {len(self.mean)}), as what gave the axes"
+            )
         return (data - self.mean) @ self.axes.T
 
     def reconstruct(self, scores: np.ndarray) -> Float[np.ndarray, "p d"]:
-        """The points, in the space of the data, whose coordinates along the axes are ``scores`` (p, c)."""
-        if scores.ndim != 2 or scores.shape[1] != len(self.axes):
-            raise ValueError(f"scores has shape {scores.shape}; it must be (p, {len(self.axes)})")
+        """The points whose coordinates along the axes are ``scores`` (p, c); errors as for ``project``."""
+        scores = _real("scores", scores)
+        if scores.shape[1] != len(self.axes):
+            raise ValueError(
+                f"scores has shape {scores.shape}; it must be (p, {len(self.axes)}), as from ``project``"
+            )
         return scores @ self.axes + self.mean
 
 
@@ -236,7 +242,7 @@ def _real(name: str, value: np.ndarray) -> np.ndarray:
             f"{name} has dtype {value.dtype}, shape {value.shape}; it must be a matrix of real numbers"
         )
     if not np.isfinite(value).all():
-        raise ValueError(f"{name} holds NaN or infinity; all entries must be finite")
+        raise ValueError(f"{name} holds NaN or infinity; all must be finite: drop such rows, or fill them")
     return value.astype(np.float64)
 
 
