@@ -1,10 +1,12 @@
-"""The range test against fastai's, written out again: the place in a curve, the suggestion on three nets."""
+"""The range test against scipy's descents and fastai's rule, written out again, on curves and three nets."""
 
 import itertools
 import random
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.sparse.csgraph import bellman_ford
 from torch import nn
 
 from fathom.applications.language import text_cnn
@@ -91,6 +93,35 @@ def test_valley_equals_the_slow_one() -> None:
     assert valley([5.0, 4.0, 3.0, 2.0, 1.0, 0.0]) == 2
 
 
+def longest_descent(losses: list[float]) -> tuple[int, int]:
+    """How many values the longest descent has, and where the first of that length ends, by scipy.
+
+    Every fall from an earlier loss to a later one is a way of length -1, from a start before all of them too;
+    the shortest way to a loss is the longest descent that ends there.
+    """
+    falls = np.tril(np.subtract.outer(losses, losses) < 0, -1).T  # [earlier, later]
+    ways = np.zeros((len(losses) + 1, len(losses) + 1))
+    ways[1:, 1:], ways[0, 1:] = -1.0 * falls, -1.0
+    lengths = -bellman_ford(ways, indices=0)[1:]
+    return int(lengths.max()), int(lengths.argmax())
+
+
+def test_the_longest_descent_is_that_of_scipy() -> None:
+    """And the place is a third and a sixth of its values after where it would begin, were they neighbours."""
+    dice, fell = np.random.default_rng(1), 0
+    for count in (2, 3, 7, 40, 90):
+        for digits in (0, 1, 9):
+            for _ in range(15):
+                losses = np.round(dice.normal(size=count) - 0.03 * np.arange(count), digits).tolist()
+                longest, end = longest_descent(losses)
+                if longest == 1:
+                    assert valley(losses) is None
+                    continue
+                fell += 1
+                assert valley(losses) == max(0, end - longest + longest // 3 + longest // 6)
+    assert fell > 180
+
+
 def test_rates_grow_by_equal_factors_from_end_to_end() -> None:
     rates = [trial_rate(k, 40, 1e-5, 1.0) for k in range(41)]
     assert rates[0] == pytest.approx(1e-5) and rates[40] == 1.0
@@ -133,6 +164,14 @@ def test_values_outside_the_ranges_are_refused() -> None:
     for decay in (1.0, -0.1, float("nan")):
         with pytest.raises(ValueError, match=r"decay is .*; it must be in \[0, 1\)"):
             Smoothing(decay)
+    nan = float("nan")
+    for losses in ([nan], [3.0, nan, 1.0], [3.0, 2.0, nan]):
+        with pytest.raises(ValueError, match="losses holds nan; give numbers: a trial ends before"):
+            valley(losses)
+    with pytest.raises(ValueError, match="losses holds nan"):
+        suggested_rate([1.0] * 20, [2.0] * 14 + [nan] * 6, 20)
+    falling = [4.0, 3.0, 2.0, 1.0, 0.5, 0.2]  # an infinity has its place among numbers
+    assert valley([float("inf"), *falling]) == valley([5.0, *falling]) == 2
     for rates, losses, planned in (([1.0], [], 100), ([1.0] * 3, [1.0] * 3, 2)):
         with pytest.raises(ValueError, match="give one of each a step"):
             suggested_rate(rates, losses, planned)

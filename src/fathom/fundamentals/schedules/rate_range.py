@@ -40,10 +40,11 @@ CARD = Card(
         "Smith's rate grows in a straight line, and people read the curve; equal factors, the smoothing, the"
         " end of the trial and the valley are fastai's.",
         "The longest descent is found by patience sorting; fastai compares all pairs of losses.",
+        "A descent so short that fastai's index is below 0, and so means the end, gives the first place.",
         "Where no loss is below an earlier one, or too few were seen, nothing is suggested.",
     ),
-    oracle="fastai's valley and its trial, each written out again in plain torch: on three nets the same"
-    " suggestion, on random losses the same place",
+    oracle="the longest descent by scipy's shortest paths, on random losses. fastai is no package of the"
+    " tests: its valley and trial are written out again in plain torch; on three nets the same suggestion",
 )
 
 DECAY = 0.98  # beta
@@ -98,8 +99,11 @@ def exploded(losses: Sequence[float]) -> bool:
 def valley(losses: Sequence[float]) -> int | None:
     """The index half-way into the longest descent of ``losses``; None where nothing falls.
 
-    Patience sorting: ``lasts[n]`` is the highest last value of all descents of n + 1 values so far.
+    Patience sorting: ``lasts[n]`` is the highest last value of all descents of n + 1 values so far. Raises
+    ``ValueError`` where a loss is NaN, which is neither above nor below another.
     """
+    if any(map(math.isnan, losses)):
+        raise ValueError("losses holds nan; give numbers: a trial ends before its first loss that is none")
     lasts: list[float] = []
     longest, end = 1, 0
     for place, loss in enumerate(losses):
@@ -116,7 +120,7 @@ def suggested_rate(rates: Sequence[float], losses: Sequence[float], planned: int
     """The rate to try, by the smoothed ``losses`` at ``rates``; None where nothing fell or too few were seen.
 
     ``planned`` is the number of steps of a trial that does not end early. Raises ``ValueError`` where rates
-    and losses are not equally many, or are more than ``planned``.
+    and losses are not equally many, or are more than ``planned``, and for what ``valley`` refuses.
     """
     if not len(rates) == len(losses) <= planned:
         raise ValueError(
