@@ -1,4 +1,4 @@
-"""Parameter groups against timm's, group by group, for a small ViT and a small BERT."""
+"""Parameter groups against timm's, group by group: timm's ViT, transformers' BERT, and small ones alike."""
 
 from typing import Any
 
@@ -91,6 +91,46 @@ def test_groups_by_layer_are_those_of_timm(kind: str, layer_decay: float) -> Non
             for a, b in zip(ours, theirs, strict=True):
                 assert (a["lr"], a["weight_decay"]) == (b["lr_scale"], b["weight_decay"])
                 assert [id(p) for p in a["params"]] == [id(p) for p in b["params"]]
+
+
+def the_real(kind: str) -> tuple[nn.Module, tuple[str, ...]]:
+    """ViT-Tiny of timm or BERT of transformers, with random weights; and what its authors do not decay."""
+    if kind == "vit":
+        import timm
+
+        model: Any = timm.create_model("vit_tiny_patch16_224", pretrained=False, num_classes=7)
+        return model, tuple(model.no_weight_decay())
+    from transformers import BertConfig, BertForSequenceClassification
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 12, "num_attention_heads": 2, "intermediate_size": 32}
+    model = BertForSequenceClassification(BertConfig(vocab_size=40, **sizes))
+    model.group_matcher = lambda coarse=False: {  # type: ignore[assignment]
+        "stem": r"^bert\.embeddings", "blocks": r"^bert\.encoder\.layer\.(\d+)",
+    }  # fmt: skip
+    return model, ("bert.embeddings.position_embeddings.*",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("vit", KINDS["vit"][1]),
+        ("bert", {"stem": (r"bert\.embeddings",), "block": r"bert\.encoder\.layer\.(\d+)\."}),
+    ],
+)
+def test_rates_of_the_real_models_are_those_of_timm(kind: str, named: dict[str, Any]) -> None:
+    """Membership, rate and decay of every group, and the rates that an optimizer then holds."""
+    from timm.optim import param_groups_layer_decay
+
+    model, spared = the_real(kind)
+    for layer_decay in (0.65, 0.9):
+        theirs = param_groups_layer_decay(model, 0.05, no_weight_decay_list=spared, layer_decay=layer_decay)
+        ours = layer_groups(model, 1e-3, 0.05, layer_decay=layer_decay, no_decay=spared, **named)
+        assert [[id(p) for p in g["params"]] for g in ours] == [[id(p) for p in g["params"]] for g in theirs]
+        assert [g["lr"] for g in ours] == [1e-3 * g["lr_scale"] for g in theirs]
+        assert [g["weight_decay"] for g in ours] == [g["weight_decay"] for g in theirs]
+        rates = {group["lr"] for group in adamw(ours).param_groups}
+        assert rates == {1e-3 * layer_decay**n for n in range(14)}  # head, 12 blocks, stem
 
 
 @pytest.mark.slow
