@@ -144,6 +144,37 @@ def test_a_comparison_from_command_to_page(tmp_path: Path, capsys: pytest.Captur
     assert record["settings"]["learning.optimizer"] == ["SGD", "Lion"]
 
 
+@pytest.mark.slow
+def test_sizes_at_one_budget_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the first step, in the table, on the page and in the record beside it."""
+    page = tmp_path / "page.html"
+    command = ["compare", "mlp_mnist", "mnist", "--budget-params", "26000", "--set", "augment=()",
+               "--set", "steps=2", "--seeds", "1", "--processes", "1", "--out", str(page)]  # fmt: skip
+    assert main(command) == 0
+    shown = capsys.readouterr()
+    counts = {name: parameters(verb.at_budget(name, 26_000)) for name in ("mlp_mnist", "mnist")}
+    assert all(abs(count - 26_000) < 260 for count in counts.values()) and len(set(counts.values())) == 2
+    told = ", ".join(f"{name}: {count:,} parameters" for name, count in counts.items())
+    assert shown.err.startswith(told)
+    head, *rows = shown.out.splitlines()
+    assert head.split()[0] == "parameters"
+    for row, (name, count) in zip(rows[:2], counts.items(), strict=True):
+        assert row.split()[:2] == [name, f"{count:,}"]
+    assert json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["parameters"] == counts
+    text = page.read_text(encoding="utf-8")
+    assert "Parameters" in text and all(f"{count:,}" in text for count in counts.values())
+
+
+def test_a_table_without_a_budget_tells_no_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    from fathom.cli.compare import table
+
+    score = {"valid/accuracy": {"mean": 0.5, "low": 0.4, "high": 0.6, "seeds": 2}}
+    table({"summary": {"a": score, "b": score}, "parameters": {"a": 7, "b": 7}}, sized=False)
+    assert "parameters" not in capsys.readouterr().out
+    table({"summary": {"a": score, "b": score}, "parameters": {"a": 1234, "b": 7}}, sized=True)
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]] == ["1,234", "7"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found))
         return 0
     if "summary" in found:
-        table(found)
+        sizes = set(found["parameters"].values())
+        table(found, sized=len(sizes) > 1 or args.budget_params is not None)
     for name, values in found.get("differences", {}).items():
         print(f"{name:<36} {values[0]} -> {values[1]}")
     for test in found["tests"]:
@@ -118,17 +119,19 @@ def command(args: argparse.Namespace) -> str:
     return shlex.join([*words, "--seeds", str(args.seeds)])
 
 
-def table(found: dict[str, Any]) -> None:
-    """Arms down, scores across, each with its interval over the seeds."""
+def table(found: dict[str, Any], sized: bool) -> None:
+    """Arms down, scores across, each with its interval over the seeds; ``sized``: parameters before them."""
     scores = list(
         dict.fromkeys(m for s in found["summary"].values() for m in s if "/" in m or m == "diverged")
     )
     if not any(s["diverged"]["mean"] for s in found["summary"].values() if "diverged" in s):
         scores = [m for m in scores if m != "diverged"]
-    print(" " * 20 + "".join(f"{m:>30}" for m in scores))
+    head = f"{'parameters':>14}" if sized else ""
+    print(" " * 20 + head + "".join(f"{m:>30}" for m in scores))
     for arm, metrics in found["summary"].items():
         cells = []
         for name in scores:
             m = metrics.get(name)
             cells.append(f"{m['mean']:.4f} [{m['low']:.4f}, {m['high']:.4f}]" if m else "-")
-        print(f"{arm:<20}" + "".join(f"{cell:>30}" for cell in cells))
+        size = f"{found['parameters'][arm]:>14,}" if sized else ""
+        print(f"{arm:<20}" + size + "".join(f"{cell:>30}" for cell in cells))

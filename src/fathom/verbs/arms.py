@@ -79,21 +79,17 @@ def value_at(tree: Any, path: str) -> Any:
     return tree
 
 
-def at_budget(recipe: str, parameters: int, settings: Sequence[str] = ()) -> Arm:
-    """``recipe`` with the ``model.width`` whose parameter count is nearest to ``parameters``."""
-    import torch
-
+def at_budget(recipe: str, budget: int, settings: Sequence[str] = ()) -> Arm:
+    """``recipe`` with the ``model.width`` whose parameter count is nearest to ``budget``."""
     config = built((recipe, *settings)).model
     if not any(f.name == "width" for f in dataclasses.fields(config)):  # type: ignore[arg-type]
-        raise InputError(f"the model of {recipe} has no width to fit to {parameters:,} parameters")
+        raise InputError(f"the model of {recipe} has no width to fit to {budget:,} parameters")
 
     def count(width: int) -> int | None:
         try:
-            with torch.device("meta"):
-                model = dataclasses.replace(config, width=width).build()  # type: ignore[type-var]
+            return parameters(dataclasses.replace(config, width=width))  # type: ignore[type-var]
         except ValueError:  # some widths do not fit a model, multiples of its heads say
             return None
-        return sum(p.numel() for p in model.parameters())
 
     found: dict[int, int] = {}
     for width in range(1, 4097):
@@ -101,12 +97,20 @@ def at_budget(recipe: str, parameters: int, settings: Sequence[str] = ()) -> Arm
         if total is None:
             continue
         found[total] = width
-        if total > parameters:
+        if total > budget:
             break
     if not found:
         raise InputError(f"no width up to 4096 fits the model of {recipe}")
-    nearest = min(found, key=lambda total: abs(total - parameters))
+    nearest = min(found, key=lambda total: abs(total - budget))
     return (recipe, *settings, f"model.width={found[nearest]}")
+
+
+def parameters(config: Any) -> int:
+    """How many numbers the model of ``config`` learns; no memory is taken for them."""
+    import torch
+
+    with torch.device("meta"):
+        return sum(p.numel() for p in config.build().parameters())
 
 
 def run_arms(

@@ -59,22 +59,26 @@ def compare_arms(
 ) -> dict[str, Any]:
     """Train every arm (a recipe and settings "path=value") with every seed; write the page and its numbers.
 
-    The numbers lie beside the page, as JSON. Scores are those of the validation split: a comparison is there
-    to choose by. Raises ``InputError`` for fewer than two arms, and for what a recipe does not have.
+    The numbers lie beside the page, as JSON; how many parameters each arm has is said before the first step.
+    Scores are those of the validation split: a comparison is there to choose by. Raises ``InputError`` for
+    fewer than two arms, and for what a recipe does not have.
     """
-    from fathom.verbs.arms import built, paired_tests, run_arms, summary
+    from fathom.verbs.arms import built, paired_tests, parameters, run_arms, summary
 
     if len(arms) < 2:
         raise InputError(f"a comparison was given {len(arms)} arm(s); give two or more")
     if seeds < 1:
         raise InputError(f"--seeds {seeds}: it must be 1 or more")
     experiments = {name: built(tuple(arm)) for name, arm in arms.items()}
+    sizes = {name: parameters(e.model) for name, e in experiments.items()}
+    if len(set(sizes.values())) > 1:
+        say(", ".join(f"{name}: {count:,} parameters" for name, count in sizes.items()))
     outcomes = run_arms({n: tuple(a) for n, a in arms.items()}, seeds, processes, say)
     runs = {name: [o.metrics for o in found] for name, found in outcomes.items()}
     scores = [m for m in dict.fromkeys(k for r in runs.values() for o in r for k in o) if "/" in m]
     record = {
         "title": title, "command": command, "seeds": seeds, "arms": {n: list(a) for n, a in arms.items()},
-        "settings": changed(experiments), "runs": runs, "summary": summary(runs),
+        "settings": changed(experiments), "parameters": sizes, "runs": runs, "summary": summary(runs),
         "tests": paired_tests(runs, scores), "curves": {n: joined(found) for n, found in outcomes.items()},
     }  # fmt: skip
     page = Path(out)
@@ -123,7 +127,8 @@ def write_arms(page: Path, record: Mapping[str, Any], leading: Sequence["Section
                         for k, m in metrics.items() if "/" in k or measured or (fell and k == "diverged")},
             "curves": {"loss": [point[:2] for point in curve]} if curve else {},
             "bands": {"loss": ([p[2] for p in curve], [p[3] for p in curve])} if curve else {},
-            "cost": {k: metrics[k]["mean"] for k in ("seconds", "steps") if k in metrics},
+            "cost": {k: metrics[k]["mean"] for k in ("seconds", "steps") if k in metrics}
+                    | ({"parameters": record["parameters"][arm]} if record.get("parameters") else {}),
         })  # fmt: skip
     made = compare_report(
         runs=runs, differences=None if measured else {k: tuple(v) for k, v in record["settings"].items()},
