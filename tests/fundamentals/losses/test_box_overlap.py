@@ -1,4 +1,4 @@
-"""Box losses against torchvision on 1,000 random pairs, and distribution focal loss against a loop."""
+"""Box losses against torchvision on 1,000 random pairs; distribution focal loss against transformers'."""
 
 import math
 from collections.abc import Callable
@@ -128,6 +128,26 @@ def test_distribution_focal_loss_equals_a_loop() -> None:
     z = torch.tensor([[1e4, -1e4, 0.0]], requires_grad=True)
     loss = distribution_focal_loss(z, torch.tensor([0.5]))
     assert loss == 1e4 and torch.autograd.grad(loss, z)[0].isfinite().all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bins", [2, 17, 33])
+def test_distribution_focal_loss_equals_that_of_d_fine(bins: int) -> None:
+    """Theirs gives both neighbours their cross-entropy; their shares are the argument of equation 6."""
+    from transformers.loss.loss_d_fine import DFineLoss
+
+    dice = torch.Generator().manual_seed(bins)
+    logits = (3 * torch.randn(1000, bins, dtype=torch.float64, generator=dice)).requires_grad_()
+    y = (bins - 1) * torch.rand(1000, dtype=torch.float64, generator=dice)
+    y[: bins - 1] = torch.arange(bins - 1)  # whole numbers; at the last bin theirs has no right neighbour
+    right = y - y.floor()
+    theirs = DFineLoss.unimodal_distribution_focal_loss(
+        None, logits, y, weight_right=right, weight_left=1 - right, reduction="none"
+    )  # fmt: skip
+    ours = distribution_focal_loss(logits, y, reduction="none")
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    slopes = [torch.autograd.grad(loss.sum(), logits)[0] for loss in (ours, theirs)]
+    torch.testing.assert_close(*slopes, rtol=1e-10, atol=1e-12)
 
 
 def test_the_expected_distance_is_where_the_loss_is_least() -> None:

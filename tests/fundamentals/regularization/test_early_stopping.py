@@ -1,4 +1,8 @@
-"""Early stopping: Lightning's rule written out again, the engine's observer, best weights, resume."""
+"""Early stopping: Keras, Lightning's rule written out again, the engine's observer, best weights, resume."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "torch"
 
 import math
 import random
@@ -62,6 +66,53 @@ def test_equals_lightning_on_random_sequences() -> None:
                 assert ours.reason
                 break
     assert 100 < stopped < 400  # some ran through
+
+
+class Net:
+    """What Keras' callback asks of a model: weights to keep, and a place to say stop."""
+
+    def __init__(self) -> None:
+        self.weights, self.stop_training = [torch.zeros(1)], False
+
+    def get_weights(self) -> list[torch.Tensor]:
+        return [w.clone() for w in self.weights]
+
+    def set_weights(self, weights: list[torch.Tensor]) -> None:
+        self.weights = weights
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_equals_keras_on_random_sequences() -> None:
+    """Sixty-fourths, so that float32 holds sums and ties exactly: a gain of just min_delta is none."""
+    from keras.callbacks import EarlyStopping as Theirs
+
+    dice, stopped, ties = random.Random(2), 0, 0
+    for _ in range(400):
+        patience, mode = dice.randint(1, 8), dice.choice(["min", "max"])
+        delta = dice.choice([0.0, 0.0, 1 / 16, 1 / 4])
+        ours = EarlyStopping(patience, delta, mode)
+        theirs: Any = Theirs("score", delta, patience, mode=mode, restore_best_weights=True)
+        theirs.set_model(Net())
+        theirs.on_train_begin()
+        mine = nn.Linear(1, 1)
+        for epoch, value in enumerate(v for v in sequence(dice) if math.isfinite(v)):
+            value = round(64 * value) / 64
+            ties += delta > 0 and abs(value - ours.best) == delta
+            theirs.model.weights = [torch.tensor([float(epoch)])]
+            nn.init.constant_(mine.weight, epoch)
+            theirs.on_epoch_end(epoch, {"score": value})
+            answer = ours.observe(value, mine)
+            assert answer == theirs.model.stop_training
+            assert ours.waited == theirs.wait and ours.best == float(theirs.best)
+            if answer:
+                stopped += 1
+                break
+        if theirs.best is not None:
+            theirs.on_train_end()
+            ours.restore(mine)
+            assert mine.weight.item() == theirs.model.weights[0].item() == theirs.best_epoch
+    assert 100 < stopped < 400 and ties > 20
 
 
 class Told(VectorClassification):

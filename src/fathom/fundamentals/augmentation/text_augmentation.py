@@ -35,7 +35,8 @@ CARD = Card(
         "Synonyms come from a table that is given; the paper takes WordNet.",
         "Protected words stay; the paper spares stop words in replacement and insertion only.",
     ),
-    oracle="loops that move one word at a time; words, order, labels and protected words that must stay",
+    oracle="no package of the tests has one; loops that move one word at a time; words, order, labels and"
+    " protected words that must stay",
 )
 
 Word = TypeVar("Word")

@@ -31,8 +31,9 @@ CARD = Card(
     summary="Ends a run when the validation score has stopped improving, and keeps the best weights.",
     rows=("RN03",),
     differs=("A patience of 0, which Lightning takes for 1, is refused.",),
-    oracle="the rule of lightning's EarlyStopping written out again, on 400 random sequences; the engine's"
-    " Evaluate observer on the same scores",
+    oracle="keras' EarlyStopping on 400 random sequences, the weights that it puts back too; the engine's"
+    " Evaluate observer. Lightning is no package of the tests: its rule, for NaN and infinity, is written out"
+    " again there",
 )
 
 
