@@ -66,7 +66,7 @@ def complete(tree: Any, path: str) -> str:
         return ends[0]
     if ends:
         raise InputError(f"setting {path!r} is not unique; choose one of {', '.join(ends)}")
-    raise unknown("setting", path, [*known, *(k.rsplit(".", 1)[-1] for k in known)])
+    raise unknown("setting", path, {*known, *(k.rsplit(".", 1)[-1] for k in known)})  # each name once
 
 
 def _parse(text: str, declared: Any, old: Any, path: str) -> Any:
