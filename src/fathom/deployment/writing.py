@@ -61,7 +61,9 @@ class Wish:
     @classmethod
     def of(cls, item: Mapping[str, np.ndarray]) -> "Wish":
         """From a preprocessed item; an older artifact knows fewer wishes than there are now."""
-        given = {name: item[name].item() if name in item else default for name, default, *_ in WISHES}
+        given: dict[str, Any] = {
+            name: item[name].item() if name in item else default for name, default, *_ in WISHES
+        }
         drawn = given["beams"] == 1
         how = Sampling(
             temperature=(given["temperature"] if given["temperature"] >= GREEDY else 0) if drawn else 1,
@@ -166,10 +168,12 @@ class Writer:
             left = filtered(logits[0], text[:place], wish.how)[0]
             share = F.one_hot(left.argmax(), len(left)) if wish.how.temperature == 0 else left.softmax(dim=0)
 
-            def told(token: int, likely: Tensor = likely, share: Tensor = share) -> dict[str, Any]:
-                given, drawn = float(likely[token]), float(share[token])
-                return {"token": self.vocabulary[token], "probability": given, "share": drawn}
-
             best = likely.topk(min(wish.trace, len(likely))).indices.tolist()
-            found.append({**told(text[place]), "likeliest": [told(token) for token in best]})
+            likeliest = [self.told(token, likely, share) for token in best]
+            found.append({**self.told(text[place], likely, share), "likeliest": likeliest})
         return found
+
+    def told(self, token: int, likely: Tensor, share: Tensor) -> dict[str, Any]:
+        """One token of a trace."""
+        given, drawn = float(likely[token]), float(share[token])
+        return {"token": self.vocabulary[token], "probability": given, "share": drawn}
