@@ -328,3 +328,8 @@ def test_experiment_settings_are_checked() -> None:
     ):  # fmt: skip
         with pytest.raises(ValueError, match=field):
             dataclasses.replace(experiment, **change)
+
+
+def test_an_optimizer_that_needs_a_closure_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"LBFGS, whose step asks a closure .* in a loop of your own"):
+        Live(torch.optim.LBFGS([torch.zeros(1, requires_grad=True)]))

@@ -122,6 +122,11 @@ class Live:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", type(self.optimizer).__name__)
+        if isinstance(self.optimizer, torch.optim.LBFGS):
+            raise ValueError(
+                "optimizer is LBFGS, whose step asks a closure for the loss again and again; the engine gives"
+                " one gradient a step: take another, or call its step in a loop of your own"
+            )
 
     def build(self, model: nn.Module) -> Optimizer:
         own = {id(p) for p in model.parameters()}

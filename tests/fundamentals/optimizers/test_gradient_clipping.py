@@ -164,8 +164,13 @@ def test_bad_input_is_refused() -> None:
             clip_norm(held, maximum)
         with pytest.raises(ValueError, match=f"maximum is {maximum}"):
             clip_value(held, maximum)
-    with pytest.raises(ValueError, match=r"order is 0.0; it must be positive"):
-        clip_norm(held, 1.0, order=0.0)
+    for order in (0.0, -2.0, -math.inf, math.nan):
+        refused = rf"order is {order}; it must be positive, or infinity: 2.0 is the length"
+        with pytest.raises(ValueError, match=refused):
+            clip_norm(held, 1.0, order=order)
+        for held_apart in ([torch.ones(3)], [torch.ones(3), torch.ones(2).double()], []):
+            with pytest.raises(ValueError, match=refused):
+                total_norm(held_apart, order)
     with pytest.raises(ValueError, match=r"fraction is -0.1; it must be positive"):
         clip_adaptive(held, -0.1)
     with pytest.raises(ValueError, match=r"least is 0.0; it must be positive"):

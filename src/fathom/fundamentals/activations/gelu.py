@@ -33,7 +33,8 @@ CARD = Card(
     year=2016,
     summary="Weighs a number by how likely a normal random number is to lie below it.",
     rows=("AC07",),
-    oracle="torch.nn.functional.gelu, both forms, and the formulas of BERT and GPT-2; gradients; float64",
+    oracle="torch.nn.functional.gelu, both forms; of transformers BERT's gelu_python and GPT-2's gelu_new;"
+    " scipy's normal distribution; gradients; float64",
 )
 
 FORMS = ("none", "tanh")

@@ -54,8 +54,7 @@ def clip_norm(
     gradients become useless; with ``refuse`` that is a ValueError instead.
     """
     positive(maximum, "maximum")
-    if not order > 0:
-        raise ValueError(f"order is {order}; it must be positive, or infinity")
+    check_order(order)
     held = [p for p in parameters if p.grad is not None]
     gradients = [p.grad for p in held if p.grad is not None]
     together = alike(gradients)
@@ -70,10 +69,19 @@ def clip_norm(
 
 
 def total_norm(gradients: list[Tensor], order: float = 2.0) -> Tensor:
-    """The norm of all ``gradients`` together: torch's bits, without its sorting where they are alike."""
+    """The norm of all ``gradients`` together: torch's bits, without its sorting where they are alike.
+
+    ``order`` is positive (2; inf for the largest entry). ValueError otherwise.
+    """
+    check_order(order)
     if not alike(gradients):
         return nn.utils.get_total_norm(gradients, order)
     return multi_tensor_norm(gradients, order)
+
+
+def check_order(order: float) -> None:
+    if not order > 0:
+        raise ValueError(f"order is {order}; it must be positive, or infinity: 2.0 is the length")
 
 
 def multi_tensor_norm(gradients: list[Tensor], order: float) -> Tensor:

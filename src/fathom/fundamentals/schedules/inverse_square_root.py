@@ -33,8 +33,8 @@ CARD = Card(
         "noam(0) is noam(1): the formula has no step 0, and the annotated transformer is asked for it.",
         "Without a warm-up a timescale must be given; transformers then takes 10,000 steps.",
     ),
-    oracle="the formulas of the annotated transformer and of transformers' get_inverse_sqrt_schedule, written"
-    " out again under torch.optim.lr_scheduler.LambdaLR; every step",
+    oracle="transformers' get_inverse_sqrt_schedule; the formula of the annotated transformer, which is no"
+    " package, written out again under torch.optim.lr_scheduler.LambdaLR; every step",
 )
 
 

@@ -26,8 +26,8 @@ CARD = Card(
     year=2016,
     summary="Lowers the learning rate along a power of the steps that are left; power 1 is a straight line.",
     rows=("SC05",),
-    oracle="torch.optim.lr_scheduler.PolynomialLR, timm's PolyLRScheduler, and the formula of transformers'"
-    " get_polynomial_decay_schedule_with_warmup written out again; every step",
+    oracle="torch.optim.lr_scheduler.PolynomialLR, timm's PolyLRScheduler, and transformers'"
+    " get_polynomial_decay_schedule_with_warmup; every step",
 )
 
 

@@ -34,8 +34,8 @@ CARD = Card(
         "A straight line from 0 wastes the first step, whose rate is 0, as that of transformers does; a"
         " ``start`` above 0 avoids it.",
     ),
-    oracle="torch.optim.lr_scheduler.LinearLR and ExponentialLR, and formulas of transformers.optimization"
-    " written out again; every step",
+    oracle="torch.optim.lr_scheduler.LinearLR and ExponentialLR; four schedules of transformers.optimization,"
+    " by way of their formulas, which equal them; every step",
 )
 
 

@@ -36,7 +36,7 @@ CARD = Card(
         "The paper's own decay halves the rate at a fixed pace; these three shapes are those of later work.",
         "transformers warms up from its floor; here ``start`` is free, 0 by default.",
     ),
-    oracle="the formula of transformers' get_wsd_schedule written out again, all shapes; every step",
+    oracle="transformers' get_wsd_schedule, all shapes; every step",
 )
 
 SHAPES = ("linear", "cosine", "square_root")
