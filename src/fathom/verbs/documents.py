@@ -212,7 +212,53 @@ def claims_table() -> str:
     return "\n".join(rows)
 
 
+def models_table() -> str:
+    """Every published size: how large, how equal, at which speed beside the other library."""
+    models = result("models")["details"]["models"]
+    speeds = {row["what"].lower().replace("-", ""): row["ratio"] for row in result("architectures")["rows"]}
+    rows = [
+        "| size | file | parameters | multiply-adds (picture) | equal to | logits apart | gradients apart"
+        " | training step | inference |",
+        "|" + "---|" * 9,
+    ]
+    for size, facts in models.items():
+        path = catalog.systems()[facts["system"]].path.relative_to(ROOT).as_posix()
+        told = [
+            next((r for what, r in speeds.items() if what.startswith(f"{size.replace('_', '')}:")
+                  and kind in what), "-")
+            for kind in ("training step", "inference")
+        ]  # fmt: skip
+        rows.append(
+            f"| `{size}` | [{facts['system']}.py](../{path}) | {facts['parameters']:,}"
+            f" | {facts['multiply_adds'] / 1e9:.2f} G ({facts['side']})"
+            f" | {facts['library']} `{facts['name']}`"
+            f" | {facts['logits']:.1e} | {facts['gradients']:.1e} | {told[0]} | {told[1]} |"
+        )
+    return "\n".join(rows)
+
+
+def photographs_table() -> str:
+    """What recipes on CIFAR-10 reach, the best first."""
+    rows = [
+        "| recipe | system | test accuracy (lowest to highest seed) | seeds | parameters"
+        " | minutes of training | record |",
+        "|" + "---|" * 7,
+    ]
+    kept = [r for r in evidence.records().values() if r["data"].get("source") == "cifar10"]
+    for record in sorted(kept, key=lambda r: -r["summary"]["test/accuracy"]["mean"]):
+        accuracy = record["summary"]["test/accuracy"]
+        state = "fresh" if evidence.fresh(record) else "stale"
+        rows.append(
+            f"| `{record['recipe']}` | {record['system']} | {accuracy['mean']:.4f}"
+            f" ({accuracy['low']:.4f} to {accuracy['high']:.4f}) | {len(record['runs'])}"
+            f" | {record['parameters']:,} | {record['summary']['seconds']['median'] / 60:.1f} | {state} |"
+        )
+    return "\n".join(rows)
+
+
 TABLES = {
+    "models": models_table,
+    "photographs": photographs_table,
     "claims": claims_table,
     "primitives": primitives_table,
     "systems": systems_table,

