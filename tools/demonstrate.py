@@ -137,7 +137,9 @@ def pictures(folder: Path) -> dict[str, int]:
             margin = 0.15 * max(right - left, bottom - top)
             box = (left - margin, top - margin, right + margin, bottom + margin)
             (folder / name).mkdir(parents=True, exist_ok=True)
-            image.crop(tuple(round(edge) for edge in box)).save(folder / name / f"{counts[name]:03}.png")
+            image.crop((round(box[0]), round(box[1]), round(box[2]), round(box[3]))).save(
+                folder / name / f"{counts[name]:03}.png"
+            )
             counts[name] += 1
     return counts
 
