@@ -1,0 +1,1 @@
+"""Talking with a language model: its template, its tokens, one answer at a time."""
