@@ -18,7 +18,7 @@ from fathom.claim import Claim
 CLAIM = Claim(
     sentence="Over a hundred steps an LSTM and an orthogonal start remember what a plain network forgets.",
     rows=("RR03",),
-    expect=("error: lstm <= 0.03", "error: orthogonal <= 0.03", "error: plain >= 0.1"),
+    expect=("error: lstm <= 0.03", "error: orthogonal <= 0.05", "error: plain >= 0.1"),
     source="Hochreiter and Schmidhuber 1997; Le, Jaitly and Hinton 2015, arXiv 1504.00941",
     builds_on=("vanilla_rnn", "lstm", "adam", "gradient_clipping"),
     seeds=3,
