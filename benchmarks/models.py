@@ -20,6 +20,7 @@ from fathom.training.weights import upstream_state
 from fathom.verbs.recognising import build, lay, sizes, upstreams
 from fathom.verbs.upstream_models import SIDE, upstream_model
 
+LIBRARIES = {"torchvision", "timm"}
 CLASSES = 10  # of the models that are compared; all counts are for ImageNet's 1,000
 
 
@@ -28,7 +29,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     found: dict[str, Any] = {}
     for size, entry in sorted(sizes().items()):
-        if ".convolutional." not in entry.module:
+        if ".convolutional." not in entry.module or not LIBRARIES & set(upstreams(entry)):
             continue
         found[size] = {"system": entry.name, **counted(size), **compared(size)}
         print(size, found[size], flush=True)
