@@ -6,12 +6,8 @@ of KServe and Triton (Open Inference Protocol, ``/v2``) stands beside a plain ``
 """
 
 import asyncio
-import sys
 import threading
-import time
-import traceback
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,79 +15,49 @@ from fathom.deployment.artifact import Artifact
 from fathom.deployment.serve import tensors
 from fathom.deployment.serve.about import STATIC, About
 from fathom.deployment.serve.admission import Admission
-from fathom.deployment.serve.asgi import Answer, Receive, Scope, Send, as_json, header, respond
+from fathom.deployment.serve.asgi import Answer, Receive, Scope, as_json, header
 from fathom.deployment.serve.batcher import Batcher
 from fathom.deployment.serve.gate import Gate
 from fathom.deployment.serve.limits import Limits, Refused, parse_json
 from fathom.deployment.serve.metrics import Metrics
+from fathom.deployment.serve.routing import Routed
 from fathom.deployment.serve.upload import Body
 from fathom.errors import InputError
 from fathom.task import Arrays, Port
 
-HEALTH = ("/v2/health/live", "/v2/health/ready")
-LONGEST_REASON = 1000  # characters of an error that are sent back
 DECODERS = 2  # pictures unpacked at once: each may take a few hundred megabytes
 LEAN = 16_384  # bytes of a body that are read on the spot; longer ones go to a thread, as pictures do
 
 
-class App:
+class App(Routed):
     """One artifact behind HTTP. ``gate`` decides who may ask."""
 
     def __init__(self, artifact: Artifact, gate: Gate, limits: Limits | None = None) -> None:
-        self.artifact, self.gate = artifact, gate
-        self.limits = limits or Limits()
-        self.metrics = Metrics(
-            {"name": artifact.name, "version": artifact.version, "backend": artifact.backend}
-        )
+        named = {"name": artifact.name, "version": artifact.version, "backend": artifact.backend}
+        super().__init__(gate, limits or Limits(), Metrics(named))
+        self.artifact = artifact
         self.admission = Admission(self.limits, self.metrics)
         self.batcher = Batcher(artifact, self.limits, self.metrics)
         self.reader = tensors.Reader(artifact.task, self.limits, joinable=self.batcher.joinable)
         self.bodies = Body(artifact.description["preprocessing"], self.limits)
         self.pictures = any(o["operation"] == "image" for o in artifact.description["preprocessing"])
         self.decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
-        self.warmed = self.ready = self.draining = False
+        self.warmed = False
         model = f"/v2/models/{artifact.name}"
         both = (model, f"{model}/versions/{artifact.version}")
         about = About(artifact)
-        self.routes: dict[tuple[str, str], Callable[[Scope, Receive], Awaitable[Answer]]] = {
+        self.routes |= {
             ("GET", "/"): about.page,
             ("GET", "/about"): about.model,
             ("POST", "/predict"): self.predict,
-            ("GET", "/metrics"): self.scrape,
             ("GET", "/v2"): about.server_metadata,
-            ("GET", HEALTH[0]): self.live,
-            ("GET", HEALTH[1]): self.server_ready,
             **{("GET", m): about.model_metadata for m in both},
             **{("GET", f"{m}/ready"): self.model_ready for m in both},
             **{("POST", f"{m}/infer"): self.infer for m in both},
             **{("GET", f"/static/{name}"): about.static for name in STATIC},
         }
         # a probe has no token, nor has the browser that opens the page: its script sends it
-        self.open = {*HEALTH, "/", *(f"/static/{name}" for name in STATIC)}
-
-    # -- the way in -----------------------------------------------------------------------------
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self.http(scope, receive, send)
-        else:  # websockets have no route here
-            await send({"type": "websocket.close", "code": 1008})
-
-    async def lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await asyncio.get_running_loop().run_in_executor(None, self.warm)
-                self.batcher.start()
-                self.ready = True
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                self.ready = False
-                await self.batcher.stop(self.limits.seconds)
-                self.decoders.shutdown(wait=False, cancel_futures=True)
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+        self.open |= {"/", *(f"/static/{name}" for name in STATIC)}
 
     def warm(self) -> None:
         """Answer one of the task's own examples, so that the first request is not the slow one."""
@@ -99,46 +65,12 @@ class App:
             self.artifact.predict(self.artifact.task.examples()[:1])
             self.warmed = True
 
-    async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = time.monotonic()
-        request = uuid.uuid4().hex
-        method, path = scope["method"], scope["path"]
-        further = {"x-request-id": request}
-        try:
-            answer = await self.handle(scope, receive)
-        except Refused as refusal:
-            answer = problem(refusal.status, refusal.reason, request)
-            further |= refusal.headers
-        except InputError as error:
-            answer = problem(400, str(error), request)
-        except Exception:  # the reason goes to the log under the request's number, not to the client
-            print(f"request {request} failed", file=sys.stderr)
-            traceback.print_exc()
-            answer = problem(500, "the server failed on this request", request)
-        if self.draining and answer[0] < 400:  # its client finds another server next time
-            further["connection"] = "close"
-        known = (method.replace("HEAD", "GET"), path) in self.routes
-        self.metrics.count(path if known else "other", answer[0])
-        if method == "POST":
-            self.metrics.total_seconds.observe(time.monotonic() - began)
-        if answer[0] != 499:  # nobody is there any more
-            await respond(send, answer, further, head=method == "HEAD")
+    def begin(self) -> None:
+        self.batcher.start()
 
-    async def handle(self, scope: Scope, receive: Receive) -> Answer:
-        path, method = scope["path"], scope["method"].replace("HEAD", "GET")
-        self.gate.check_host(scope)
-        if path not in self.open:
-            self.gate.check_token(scope)
-        route = self.routes.get((method, path))
-        if route is None:
-            allowed = ", ".join(sorted(m for m, p in self.routes if p == path))
-            if allowed:
-                raise Refused(405, f"{path} takes {allowed}", {"allow": allowed})
-            raise Refused(404, "there is nothing here; GET / is the page, POST /predict answers")
-        if method != "POST":
-            return await route(scope, receive)
-        self.gate.check_origin(scope)
-        return await route(scope, receive)
+    async def end(self) -> None:
+        await self.batcher.stop(self.limits.seconds)
+        self.decoders.shutdown(wait=False, cancel_futures=True)
 
     # -- answers ------------------------------------------------------------------------------------
     async def read(self, reader: Callable[..., Any], data: bytes, *given: Any, lean: bool) -> Any:
@@ -205,24 +137,6 @@ class App:
         ports = tensors.chosen_outputs(value, self.artifact.task.outputs())
         return arrays, ports, {"id": value["id"]} if isinstance(value.get("id"), str) else {}
 
-    # -- how it is ---------------------------------------------------------------------------------
-    async def scrape(self, scope: Scope, receive: Receive) -> Answer:
-        return 200, "text/plain; version=0.0.4; charset=utf-8", self.metrics.text().encode()
-
-    async def live(self, scope: Scope, receive: Receive) -> Answer:
-        return as_json({"live": True})
-
-    async def server_ready(self, scope: Scope, receive: Receive) -> Answer:
-        if not self.ready or self.draining:
-            raise Refused(503, "the server is stopping" if self.draining else "the server is starting")
-        return as_json({"ready": True})
-
     async def model_ready(self, scope: Scope, receive: Receive) -> Answer:
         await self.server_ready(scope, receive)
         return as_json({"name": self.artifact.name, "ready": True})
-
-
-def problem(status: int, reason: str, request: str) -> Answer:
-    """An error in the form of the Open Inference Protocol, with the number under which the log has it."""
-    shown = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
-    return as_json({"error": shown, "request": request}, status)
