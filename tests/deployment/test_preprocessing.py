@@ -115,6 +115,30 @@ def test_sizes() -> None:
     assert image(wide, GREY).shape == (1, 8, 8)
 
 
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(61, 40), (40, 61), (97, 97), (32, 40), (400, 33), (24, 25), (33, 32)])
+def test_the_middle_is_cut_out_as_torchvision_does(size: tuple[int, int], method: str) -> None:
+    """Bit for bit, larger and smaller than the model's, fractions of pixels on the way."""
+    from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+
+    theirs = Compose([Resize(32, InterpolationMode(method)), CenterCrop((24, 27))])
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
+    how = {"channels": 3, "height": 24, "width": 27, "resize": 32, "interpolation": method}
+    found = image(saved(picture), how)
+    assert np.array_equal(found, np.asarray(theirs(picture)).transpose(2, 0, 1))
+
+
+def test_what_cannot_be_resized_is_refused() -> None:
+    how = {"channels": 1, "height": 8, "width": 8, "resize": 256, "interpolation": "bicubic"}
+    with pytest.raises(InputError, match="1 x 9000 pixels: too long for its other side"):
+        image(saved(Image.new("L", (1, 9000))), {**how, "resize": 5000})
+    with pytest.raises(InputError, match="no interpolation 'nearest'; known: bilinear, bicubic"):
+        image(saved(Image.new("L", (9, 9))), {**how, "interpolation": "nearest"})
+    squeezed = image(saved(Image.fromarray(RAMP[:, :, 0])), {**GREY, "interpolation": "bicubic"})
+    theirs = Image.fromarray(RAMP[:, :, 0]).resize((8, 8), Image.Resampling.BICUBIC)
+    assert np.array_equal(squeezed[0], np.asarray(theirs))
+
+
 def test_a_drawing_is_laid_out_as_the_model_knows_them() -> None:
     ink = {"channels": 1, "height": 28, "width": 28, "ink": "light"}
     for ground, pen in ((0, 255), (255, 0)):

@@ -17,8 +17,12 @@ WISHES = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", help="a run folder or artifact folder")
-    parser.add_argument("--prompt", help="where a text begins")
+    parser.add_argument("run", nargs="?", help="a run folder or artifact folder")
+    parser.add_argument(
+        "--chat", metavar="FOLDER", help="talk with a LLaMA-family model: safetensors and tokenizer.json"
+    )
+    parser.add_argument("--system", help="with --chat: what the model is told before the conversation")
+    parser.add_argument("--prompt", help="where a text begins; with --chat the only message")
     parser.add_argument("--length", type=int, help="tokens to write")
     parser.add_argument("--temperature", type=float, help="below 1 more careful, above 1 bolder; 0: no dice")
     parser.add_argument("--top-k", type=int, help="draw among so many of the likeliest tokens only")
@@ -44,6 +48,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.chat is not None:
+        from fathom.cli.chat import chat
+
+        return chat(args)
+    if args.run is None:
+        raise InputError("name a run folder, or a model that talks with --chat FOLDER")
     from fathom.verbs.generate import generate
 
     given = {name: getattr(args, name) for name in WISHES if getattr(args, name) is not None}

@@ -6,7 +6,7 @@ HELP = "answer over HTTP: a page to try, /predict, the Open Inference Protocol, 
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", help="a run folder or artifact folder")
+    parser.add_argument("run", help="a run folder, an artifact folder, or the folder of a model that talks")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
     )
@@ -22,13 +22,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from fathom.verbs.chat import is_chat_folder
     from fathom.verbs.serve import serve
     from fathom.verbs.train import set_threads
 
     set_threads(args.threads)
     serve(
         args.run, backend=args.backend, host=args.host, port=args.port, token=args.token,
-        insecure=args.insecure, names=tuple(args.name), drain=args.drain, started=announce,
+        insecure=args.insecure, names=tuple(args.name), drain=args.drain,
+        started=announce_chat if is_chat_folder(args.run) else announce,
     )  # fmt: skip
     return 0
 
@@ -38,4 +40,15 @@ def announce(address: str, token: str | None) -> None:
     key = f" -H 'Authorization: Bearer {token}'" if token else ""
     print(f"page     {address}/" + (f"#token={token}" if token else ""))
     print(f"predict  curl{key} {address}/predict -H 'Content-Type: application/json' -d ITEM")
+    print(f"metrics  {address}/metrics\nstop     Ctrl-C", flush=True)
+
+
+def announce_chat(address: str, token: str | None) -> None:
+    """The same for a model that talks: where clients of OpenAI's protocol find it."""
+    key = f" -H 'Authorization: Bearer {token}'" if token else ""
+    print(f"chat     base_url={address}/v1 api_key={token or 'any'}   for clients of OpenAI's protocol")
+    print(
+        f"ask      curl{key} {address}/v1/chat/completions -H 'Content-Type: application/json'"
+        """ -d '{"messages": [{"role": "user", "content": "Hello"}]}'"""
+    )
     print(f"metrics  {address}/metrics\nstop     Ctrl-C", flush=True)

@@ -119,9 +119,7 @@ def ends_of(folder: Path, settings: Mapping[str, Any], tokenizer: Any) -> frozen
     return frozenset(found)
 
 
-def talk(
-    talker: "Talker", messages: Sequence[Any], manner: "Manner | None" = None
-) -> "Iterator[Piece]":
+def talk(talker: "Talker", messages: Sequence[Any], manner: "Manner | None" = None) -> "Iterator[Piece]":
     """The answer to ``messages``, piece by piece. Raises as the talker does."""
     from fathom.deployment.chat.talker import Manner
 

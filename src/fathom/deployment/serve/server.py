@@ -19,10 +19,12 @@ from fathom.deployment.artifact import Artifact
 from fathom.deployment.serve.app import App
 from fathom.deployment.serve.gate import Gate
 from fathom.deployment.serve.limits import Limits
+from fathom.deployment.serve.routing import Routed
 from fathom.errors import InputError, missing_extra
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WILDCARDS = ("0.0.0.0", "::")  # listen at every address of the machine
+Served = Artifact | Callable[[Gate, Limits | None], Routed]
 HEAD_BYTES = 64 * 1024  # of the request line and headers
 
 
@@ -69,11 +71,14 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def build(
-    artifact: Artifact, *, host: str = "127.0.0.1", port: int = 8000, token: str | None = None,
+    served: Served, *, host: str = "127.0.0.1", port: int = 8000, token: str | None = None,
     insecure: bool = False, names: tuple[str, ...] = (), drain: float = 5.0, grace: float = 25.0,
     limits: Limits | None = None,
 ) -> "tuple[Any, socket.socket, str, str | None]":  # fmt: skip
-    """A warm server, its socket, its address and its token; ``server.serve(sockets=[socket])`` runs it."""
+    """A warm server, its socket, its address and its token; ``server.serve(sockets=[socket])`` runs it.
+
+    ``served`` is an artifact, or what makes another application of a gate and limits.
+    """
     try:
         import python_multipart  # noqa: F401
         import uvicorn
@@ -84,9 +89,8 @@ def build(
     token = check_exposure(host, token, insecure)
     listener = open_socket(host, port)
     port = listener.getsockname()[1]
-    limits = limits or Limits()
     gate = Gate(hosts_of(host, port, names), token, by_address=host in WILDCARDS)
-    app = App(artifact, gate, limits)
+    app = App(served, gate, limits) if isinstance(served, Artifact) else served(gate, limits)
     try:
         app.warm()
     except BaseException:
@@ -94,21 +98,21 @@ def build(
         raise
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="on", server_header=False, proxy_headers=False,
-        timeout_keep_alive=math.ceil(limits.idle_seconds), timeout_graceful_shutdown=math.ceil(grace),
-        h11_max_incomplete_event_size=HEAD_BYTES, ws="none", http=bounded_connection(limits),
+        timeout_keep_alive=math.ceil(app.limits.idle_seconds), timeout_graceful_shutdown=math.ceil(grace),
+        h11_max_incomplete_event_size=HEAD_BYTES, ws="none", http=bounded_connection(app.limits),
     )  # fmt: skip
     shown = f"[{host}]" if ":" in host else host
     return draining(uvicorn.Server)(config, app, drain), listener, f"http://{shown}:{port}", token
 
 
 def run(
-    artifact: Artifact,
+    served: Served,
     *,
     started: Callable[[str, str | None], None] = lambda address, token: None,
     **options: Any,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; ``options`` are those of ``build``."""
-    server, listener, address, token = build(artifact, **options)
+    server, listener, address, token = build(served, **options)
     started(address, token)
     asyncio.run(server.serve(sockets=[listener]))
 
@@ -117,7 +121,7 @@ def draining(kind: Any) -> Any:
     """``uvicorn.Server`` that keeps listening for a while after it was told to stop."""
 
     class Draining(kind):
-        def __init__(self, config: Any, app: App, drain: float) -> None:
+        def __init__(self, config: Any, app: Routed, drain: float) -> None:
             super().__init__(config)
             self.app, self.drain, self.stop_at = app, drain, math.inf
 

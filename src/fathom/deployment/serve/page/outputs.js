@@ -20,7 +20,7 @@ class Output extends HTMLElement {
   }
 }
 
-/** `label`, and the share of each label in `probabilities`. */
+/** `label`, or `labels` where there may be several, and the share of each in `probabilities`. */
 class LabelOutput extends Output {
   shown(answer) {
     const shares = Object.entries(answer.probabilities ?? {}).sort((a, b) => b[1] - a[1]);
@@ -31,7 +31,8 @@ class LabelOutput extends Output {
         make("span", { textContent: label, title: label }), make("div", {}, bar), make("span", { textContent: percent(share) }));
     });
     const more = shares.length - rows.length;
-    return [make("div", { className: "answer", textContent: answer.label }), make("div", { className: "shares" }, ...rows),
+    const told = answer.label ?? ((answer.labels ?? []).join(", ") || "none");
+    return [make("div", { className: "answer", textContent: told }), make("div", { className: "shares" }, ...rows),
       ...(more > 0 ? [make("p", { className: "hint", textContent: `and ${more} more` })] : [])];
   }
 }
