@@ -30,6 +30,7 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 12, 30, 44  # room for titles and ticks
 INK, SOFT, RULE = "#17212b", "#54606d", "#d5dbe1"
 COLD, MIDDLE, WARM = (0x1F, 0x5F, 0xB4), (0xF7, 0xF7, 0xF7), (0xC4, 0x45, 0x1C)
 TONES = SERIES["light"]
+Number = float | int
 
 
 def svg(frame: Frame) -> str:
@@ -74,7 +75,7 @@ class Area:
             self.wide, self.high = round(unit * (x.high - x.low)), round(unit * (y.high - y.low))
         self.left, self.bottom = LEFT, TOP + self.high
 
-    def at(self, x: float, y: float) -> tuple[float, float]:
+    def at(self, x: Number, y: Number) -> tuple[float, float]:
         """Where a point falls; what is far outside is held near the edge."""
         across, up = (min(max(v, -0.5), 1.5) for v in (self.x.place(x), self.y.place(y)))
         return round(self.left + across * self.wide, 1), round(self.bottom - up * self.high, 1)
@@ -82,6 +83,9 @@ class Area:
     def ticks(self, panel: Panel) -> str:
         parts = []
         named = next((mark for mark in panel.marks if isinstance(mark, Bars)), None)
+        for place, name in enumerate(named.names if named else ()):
+            across, _ = self.at(place, self.y.low)
+            parts.append(text(across, self.bottom + 16, name, size=11, anchor="middle", fill=SOFT))
         for value in [] if named else self.x.ticks():
             across, _ = self.at(value, self.y.low)
             parts.append(line(across, self.bottom, across, self.bottom + 4, SOFT))
@@ -166,7 +170,7 @@ class Area:
 
     def bars(self, mark: Bars) -> Iterator[str]:
         _, ground = self.at(0, max(self.y.low, 0.0))
-        for place, (name, value) in enumerate(zip(mark.names, mark.values, strict=True)):
+        for place, value in enumerate(mark.values):
             left, up = self.at(place - 0.35, value)
             right, _ = self.at(place + 0.35, value)
             top, tall = min(up, ground), abs(up - ground)
@@ -175,7 +179,6 @@ class Area:
                 f"{tone(mark.tone, 'fill')}/>"
             )
             yield text((left + right) / 2, top - 4, short(value), size=11, anchor="middle")
-            yield text((left + right) / 2, self.bottom + 16, name, size=11, anchor="middle", fill=SOFT)
 
 
 def graph(mark: Graph) -> Iterator[str]:
@@ -289,7 +292,7 @@ def tone(index: int, attribute: str) -> str:
     return f' class="t{index}" {attribute}="{TONES[index]}"'
 
 
-def line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1.0) -> str:
+def line(x1: Number, y1: Number, x2: Number, y2: Number, colour: str, width: Number = 1.0) -> str:
     ends = f'x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"'
     return f'<line {ends} stroke="{colour}" stroke-width="{width:.1f}"/>'
 
@@ -308,7 +311,7 @@ def arrow(start: tuple[float, float], end: tuple[float, float], index: int | Non
     return f'<polygon points="{path}"{fill}/>'
 
 
-def text(x: float, y: float, words: str, *, size: int = 12, anchor: str = "start", fill: str = INK) -> str:
+def text(x: Number, y: Number, words: str, *, size: int = 12, anchor: str = "start", fill: str = INK) -> str:
     if not words:
         return ""
     return (

@@ -18,7 +18,7 @@ class Scale:
     high: float
     logarithmic: bool = False
 
-    def place(self, value: float) -> float:
+    def place(self, value: float | int) -> float:
         if self.logarithmic:
             low, high = math.log10(self.low), math.log10(self.high)
             return (math.log10(max(value, SMALLEST)) - low) / (high - low)
@@ -65,7 +65,7 @@ def corners_of(mark: object) -> Iterator[Point]:
     elif isinstance(mark, Heat):
         yield from zip(mark.x, mark.y, strict=True)
     elif isinstance(mark, Bars):
-        yield from ((place, value) for place, value in enumerate(mark.values))
+        yield from ((float(place), value) for place, value in enumerate(mark.values))
         yield from ((-0.5, 0.0), (len(mark.values) - 0.5, 0.0))
 
 

@@ -12,10 +12,10 @@ from fathom.learn.engine import curriculum
 from fathom.learn.engine.draw_text import lines
 from fathom.learn.engine.exercise import exercise
 from fathom.learn.engine.figure import read_figures
-from fathom.learn.engine.marks import frame_of
 from fathom.learn.engine.plain_maths import plain, prose
 from fathom.learn.engine.source import quote
 from fathom.learn.engine.standing import Desk
+from fathom.learn.engine.still import last_frame
 from fathom.learn.engine.topic import (
     Block,
     Code,
@@ -35,8 +35,6 @@ from fathom.learn.engine.topic import (
 
 if TYPE_CHECKING:
     from fathom.learn.engine.worker import Worker
-
-FRAMES = 400  # of a figure, at most; its last one is printed
 
 
 class Page:
@@ -96,18 +94,9 @@ class Page:
         folder = self.topic.head.folder
         assert folder is not None
         head = read_figures(folder)[block.name]
-        running = self.worker.start("run_figure", folder=str(folder), name=block.name, settings={})
-        last = None
-        try:
-            for count, message in enumerate(running.messages()):
-                if message["kind"] != "frame" or count > FRAMES:
-                    break
-                last = message
-                running.send({"next": True})
-        finally:
-            running.stop()
+        last = last_frame(self.worker, folder, block.name, {})
         self.console.print(f"Figure: {head.title.splitlines()[0]}", style="bold")
-        for line in lines(frame_of(last)) if last else ["(it could not be drawn)"]:
+        for line in lines(last) if last else ["(it could not be drawn)"]:
             self.console.print(Text(line), soft_wrap=True)
 
     def exercise(self, block: ExerciseBlock | Milestone) -> None:

@@ -47,8 +47,8 @@ def exercise(made: Exercise, bench: Bench, home: Path, brief: str, symbols: Symb
         f'<textarea id="answer-{name}" name="answer" rows="{height}" spellcheck="false" autocomplete="off"'
         ' autocapitalize="off"'
         f' aria-describedby="keys-{name}">\n{escape(bench.answer)}</textarea></learn-editor>'
-        f'<p class="hint" id="keys-{name}">Tab indents; Escape, then Tab leaves the editor; Ctrl and Enter'
-        f" check. Your file: <code>{escape(str(answer_path(home, made)))}</code></p>"
+        f'<p class="hint" id="keys-{name}">Tab indents while you type; Escape, then Tab leaves;'
+        f" Ctrl and Enter check. Your file: <code>{escape(str(answer_path(home, made)))}</code></p>"
         f'<div class="buttons"><button>Check</button>{buttons}</div>{told(bench, symbols, onward)}'
         f"{hints(made.hints[: bench.hints], symbols)}{solution(made, bench)}</form></learn-form>"
     )

@@ -94,7 +94,7 @@ def control(head: FigureHead, name: str, value: Any) -> str:
     if made.logarithmic:
         ends = (math.log10(made.low), math.log10(made.high), math.log10(value))
         return slider(key, made.label, *ends, shown=value)
-    return slider(key, made.label, made.low, made.high, value, step="1" if made.step == 1 else "any")
+    return slider(key, made.label, made.low, made.high, float(value), step="1" if made.step == 1 else "any")
 
 
 def slider(
@@ -108,10 +108,10 @@ def slider(
     shown: float | None = None,
 ) -> str:
     """A range; ``shown`` says that it holds the logarithm of a number."""
-    logarithm = "" if shown is None else " data-logarithm"
+    logarithm = "" if shown is None else f' data-logarithm aria-valuetext="{shown:.3g}"'
     range_ = f'min="{low:.6g}" max="{high:.6g}" step="{step}" value="{value:.6g}"'
     return (
-        f"<label>{escape(label)} <output>{value if shown is None else shown:.3g}</output>"
+        f"<label>{escape(label)} <b>{value if shown is None else shown:.3g}</b>"
         f'<input type="range" name="{key}" {range_}{logarithm}></label>'
     )
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from fathom.learn.engine.topic import Head
 
 COLUMNS = 6
-BOX = (178, 60)  # width and height of a topic
-GAP = (14, 30)
-TITLE = 46  # height of the title of a band
+BOX = (178.0, 60.0)  # width and height of a topic
+GAP = (14.0, 30.0)
+TITLE = 46.0  # height of the title of a band
 Section = tuple[str, Sequence[Head]]
 
 
@@ -30,7 +30,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A map: boxes in the order of learning, lines from what is needed, titles with their heights."""
+    """A map: boxes row by row, lines from what is needed, titles with their heights."""
 
     places: Mapping[str, Place]
     lines: Sequence[tuple[str, str]]

@@ -116,8 +116,10 @@ class Reader:
                 return rows
 
     def argument(self) -> Element:
-        """A group in braces, or the next thing alone."""
-        if self.peek() != "{":
+        """A group in braces, or the next thing alone; of a number, as in TeX, the first digit."""
+        if (token := self.peek()) != "{":
+            if len(token) > 1 and token[0].isdigit():
+                self.tokens[self.at : self.at + 1] = [token[0], token[1:]]
             return self.atom()
         self.take()
         inside = self.row(("}",))

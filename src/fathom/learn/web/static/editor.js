@@ -1,10 +1,13 @@
 const INDENT = "    ";
 const REST = 1500; // milliseconds without a key, after which a text is kept
-const WORDS = "and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield None True False";
+const WORDS =
+  "and as assert async await break class continue def del elif else except finally for from global if import in " +
+  "is lambda nonlocal not or pass raise return try while with yield None True False";
+const STRINGS = ["'''[^]*?(?:'''|$)", '"""[^]*?(?:"""|$)', "'(?:\\\\.|[^'\\\\\\n])*'?", '"(?:\\\\.|[^"\\\\\\n])*"?'];
 const TOKEN = new RegExp(
   [
     "(?<c>#.*)",
-    "(?<s>[rbfuRBFU]{0,2}(?:'''[^]*?(?:'''|$)|\"\"\"[^]*?(?:\"\"\"|$)|'(?:\\\\.|[^'\\\\\\n])*'?|\"(?:\\\\.|[^\"\\\\\\n])*\"?))",
+    `(?<s>[rbfuRBFU]{0,2}(?:${STRINGS.join("|")}))`,
     "(?<m>\\b\\d[\\w.]*)",
     `(?<k>\\b(?:${WORDS.replaceAll(" ", "|")})\\b)`,
     "(?<f>(?<=\\b(?:def|class) +)\\w+|@[\\w.]+)",
@@ -14,23 +17,27 @@ const TOKEN = new RegExp(
 
 /** A textarea that knows Python a little: colours, line numbers, indents. The textarea stays what is edited. */
 export class LearnEditor extends HTMLElement {
+  painted = Object.assign(document.createElement("pre"), { className: "painted", ariaHidden: "true" });
+  gutter = Object.assign(document.createElement("pre"), { className: "gutter", ariaHidden: "true" });
+  timer = 0;
+  leaving = true; // Tab goes on to the next thing on the page
+
   connectedCallback() {
-    if (this.painted) return; // it was only moved
-    this.area = /** @type {HTMLTextAreaElement} */ (this.querySelector("textarea"));
-    this.painted = document.createElement("pre");
-    this.gutter = document.createElement("pre");
-    for (const [part, name] of [[this.painted, "painted"], [this.gutter, "gutter"]]) {
-      /** @type {HTMLElement} */ (part).className = String(name);
-      /** @type {HTMLElement} */ (part).ariaHidden = "true";
-    }
+    if (this.painted.isConnected) return; // it was only moved
     this.append(this.gutter, this.painted);
     this.area.wrap = "off";
     this.classList.add("ready");
     this.area.addEventListener("input", () => this.changed());
     this.area.addEventListener("keydown", (event) => this.key(event));
-    this.area.addEventListener("blur", () => (this.leaving = false));
+    // Whoever comes by Tab goes on by Tab, until something is typed or pointed at.
+    this.area.addEventListener("focus", () => (this.leaving = true));
+    this.area.addEventListener("pointerup", () => (this.leaving = false));
     this.area.addEventListener("scroll", () => this.follow());
     this.paint();
+  }
+
+  get area() {
+    return /** @type {HTMLTextAreaElement} */ (this.querySelector("textarea"));
   }
 
   disconnectedCallback() {
@@ -40,7 +47,7 @@ export class LearnEditor extends HTMLElement {
   changed() {
     this.paint();
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.dispatchEvent(new Event("rest", { bubbles: true })), REST);
+    this.timer = window.setTimeout(() => this.dispatchEvent(new Event("rest", { bubbles: true })), REST);
   }
 
   paint() {
@@ -60,7 +67,7 @@ export class LearnEditor extends HTMLElement {
   key(event) {
     const { value, selectionStart: start, selectionEnd: end } = this.area;
     if (event.key === "Escape") {
-      this.leaving = true; // the next Tab goes on to the buttons
+      this.leaving = true;
     } else if (event.key === "Tab" && !this.leaving && !event.ctrlKey && !event.altKey && !event.metaKey) {
       event.preventDefault();
       if (event.shiftKey || value.slice(start, end).includes("\n")) this.shift(event.shiftKey);
@@ -72,13 +79,13 @@ export class LearnEditor extends HTMLElement {
       this.insert("\n" + indent + (/:\s*(#.*)?$/.test(line) ? INDENT : ""));
     } else if (event.key === "Backspace" && start === end && !event.ctrlKey && !event.altKey) {
       const line = value.slice(lineStart(value, start), start);
-      if (!line || line.trim()) return;
-      event.preventDefault();
-      this.area.setSelectionRange(start - (((line.length - 1) % INDENT.length) + 1), start);
-      document.execCommand("delete");
-    } else if (event.key.length === 1 || event.key.startsWith("Arrow")) {
-      this.leaving = false;
+      if (line && !line.trim()) {
+        event.preventDefault();
+        this.area.setSelectionRange(start - (((line.length - 1) % INDENT.length) + 1), start);
+        document.execCommand("delete");
+      }
     }
+    if (event.key.length === 1 || /^(Arrow|Enter|Backspace|Delete|Home|End|Page)/.test(event.key)) this.leaving = false;
   }
 
   /**
@@ -90,10 +97,11 @@ export class LearnEditor extends HTMLElement {
     const start = lineStart(value, selectionStart);
     const after = value.indexOf("\n", Math.max(selectionEnd - 1, selectionStart));
     const end = after < 0 ? value.length : after;
-    const moved = value.slice(start, end).split("\n").map((line) => (back ? line.replace(/^ {1,4}/, "") : line && INDENT + line));
+    const move = (/** @type {string} */ line) => (back ? line.replace(/^ {1,4}/, "") : line && INDENT + line);
+    const moved = value.slice(start, end).split("\n").map(move).join("\n");
     this.area.setSelectionRange(start, end);
-    this.insert(moved.join("\n"));
-    this.area.setSelectionRange(start, start + moved.join("\n").length);
+    this.insert(moved);
+    this.area.setSelectionRange(start, start + moved.length);
   }
 
   /**

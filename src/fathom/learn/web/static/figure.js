@@ -2,13 +2,16 @@ const DELAY = 30; // milliseconds that a control may still move before it is dra
 
 /** A figure: its controls are a form, its pictures come from the server as they are made. */
 export class LearnFigure extends HTMLElement {
+  stage = crypto.randomUUID();
+  live = false; // a run of many frames, with buttons
+  ended = false;
+  endless = false; // the stream that is open goes on until the end
+  /** @type {AbortController | undefined} */
+  running;
+  timer = 0;
+
   connectedCallback() {
-    this.stage = crypto.randomUUID();
-    this.controls = /** @type {HTMLFormElement} */ (this.querySelector("form"));
-    this.picture = /** @type {HTMLElement} */ (this.querySelector(".stage"));
-    this.said = /** @type {HTMLElement} */ (this.querySelector(".say"));
     this.live = this.hasAttribute("data-live");
-    this.ended = false;
     this.controls.addEventListener("submit", (event) => event.preventDefault());
     this.controls.addEventListener("input", () => this.moved());
     this.picture.addEventListener("pointerdown", (event) => this.grab(event));
@@ -20,10 +23,9 @@ export class LearnFigure extends HTMLElement {
     }
     // What nobody scrolls to is not computed.
     this.watch = new IntersectionObserver((seen) => {
-      if (seen.some((entry) => entry.isIntersecting)) {
-        this.watch?.disconnect();
-        this.play({ frames: 1, anew: true });
-      }
+      if (!seen.some((entry) => entry.isIntersecting)) return;
+      this.watch?.disconnect();
+      if (!this.running) this.play({ frames: 1, anew: true });
     }, { rootMargin: "400px" });
     this.watch.observe(this);
   }
@@ -31,6 +33,18 @@ export class LearnFigure extends HTMLElement {
   disconnectedCallback() {
     this.watch?.disconnect();
     this.running?.abort();
+  }
+
+  get controls() {
+    return /** @type {HTMLFormElement} */ (this.querySelector("form"));
+  }
+
+  get picture() {
+    return /** @type {HTMLElement} */ (this.querySelector(".stage"));
+  }
+
+  get said() {
+    return /** @type {HTMLElement} */ (this.querySelector(".say"));
   }
 
   get pace() {
@@ -54,13 +68,14 @@ export class LearnFigure extends HTMLElement {
     for (const range of this.ranges()) {
       const value = Number(range.value);
       const shown = range.hasAttribute("data-logarithm") ? 10 ** value : value;
-      const told = range.parentElement?.querySelector("output");
-      if (told) told.value = String(Number(shown.toPrecision(3)));
+      const told = range.parentElement?.querySelector("b");
+      if (told) told.textContent = String(Number(shown.toPrecision(3)));
+      if (told && shown !== value) range.ariaValueText = told.textContent;
     }
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
+    this.timer = window.setTimeout(() => {
       const address = new URL(location.href);
-      for (const range of this.controls.elements) address.searchParams.delete(/** @type {HTMLInputElement} */ (range).name);
+      for (const part of this.controls.elements) address.searchParams.delete(part.getAttribute("name") ?? "");
       for (const [name, value] of this.settings()) address.searchParams.append(name, value);
       history.replaceState(null, "", address);
       this.play({ frames: this.running && this.live ? 0 : 1, anew: true });
@@ -88,6 +103,7 @@ export class LearnFigure extends HTMLElement {
    * @param {{frames?: number, anew?: boolean}} wish
    */
   async play({ frames = 0, anew = false }) {
+    this.watch?.disconnect();
     this.running?.abort();
     const mine = (this.running = new AbortController());
     const body = this.settings();
@@ -98,7 +114,8 @@ export class LearnFigure extends HTMLElement {
     this.endless = frames === 0;
     this.show();
     try {
-      const answer = await fetch(`${this.dataset.address}/${this.stage}`, { method: "POST", body, signal: mine.signal });
+      const address = `${this.dataset.address}/${this.stage}`;
+      const answer = await fetch(address, { method: "POST", body, signal: mine.signal });
       if (!answer.ok || !answer.body) throw new Error("refused");
       for await (const [kind, said] of events(answer.body)) {
         if (mine.signal.aborted) return;
@@ -180,12 +197,12 @@ function placeIn(panel) {
  * @returns {AsyncGenerator<[string, any]>}
  */
 async function* events(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  const [reader, decoder] = [body.getReader(), new TextDecoder()];
   let text = "";
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    const parts = (text + value).split("\n\n");
+    const parts = (text + decoder.decode(value, { stream: true })).split("\n\n");
     text = parts.pop() ?? "";
     for (const part of parts) {
       const kind = /^event: (.*)$/m.exec(part)?.[1] ?? "message";

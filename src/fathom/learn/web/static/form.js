@@ -38,7 +38,8 @@ export class LearnForm extends HTMLElement {
       if (!answer.ok) throw new Error(reason(text));
       this.replace(text);
     } catch (error) {
-      this.complain(error instanceof TypeError ? "The server does not answer. Is fathom learn still running?" : String(error));
+      const silent = error instanceof TypeError; // what fetch throws when nobody answers
+      this.complain(silent ? "The server does not answer. Is fathom learn still running?" : String(error));
     } finally {
       clearTimeout(patience);
       if (button) button.textContent = word;

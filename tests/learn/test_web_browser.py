@@ -1,0 +1,415 @@
+"""The pages in a real browser, from the map to an answer that passes, by keys alone; and without a script."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fathom.learn.engine import curriculum
+from fathom.learn.engine.exercise import exercise, exercises
+from fathom.learn.engine.topic import Question
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SLUG = "gradient-descent"
+FIRST = "one_step"
+HERE = Path(__file__).parent
+WRITTEN = [slug for slug, head in curriculum.heads().items() if head.written]
+COMING = next(slug for slug, head in curriculum.heads().items() if not head.written)
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
+FAR = 400  # presses of Tab until something must be reached
+
+
+def missing(what: str) -> None:
+    """Skip with the reason; where FATHOM_CI is set a browser must be there."""
+    if os.environ.get("FATHOM_CI") == "1":
+        pytest.fail(f"{what}, and FATHOM_CI=1 asks for the browser tests")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        missing(f"none of {', '.join(BROWSERS)} is installed")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed")
+    with sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[str]:
+    """``fathom learn`` as a learner starts it; the address that it prints. It ends by Ctrl-C, cleanly."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fathom", "learn", "--no-open", "--port", "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"FATHOM_LEARN": str(home)}, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found, process.stderr.read() if process.stderr else ""
+        yield found[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=20)
+        assert process.returncode == 130 and not complaints, complaints
+
+
+@pytest.fixture(scope="module")
+def state(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
+    """A server, and the cookie of a browser that was let in."""
+    with serving(tmp_path_factory.mktemp("home")) as address:
+        context = browser.new_context()
+        enter(context.new_page(), address)
+        kept = context.storage_state()
+        context.close()
+        yield address.partition("/start")[0], kept
+
+
+def enter(page: Any, address: str) -> None:
+    """Through the printed address to the map."""
+    page.goto(address)
+    page.wait_for_url(address.partition("/start")[0] + "/")
+
+
+class Visit:
+    """A page, what it complained of, and what it fetched."""
+
+    def __init__(self, browser: Any, base: str, kept: Any = None, **options: Any) -> None:
+        self.base = base
+        self.context = browser.new_context(**{"viewport": DESKTOP, "storage_state": kept, **options})
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.complaints: list[str] = []
+        self.fetched: list[str] = []
+        self.page.on(
+            "console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None
+        )
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.fetched.append(request.url))
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.base + path)
+
+    def tab_to(self, selector: str, key: str = "Tab") -> None:
+        """Press Tab until what has the focus is the one; and it can be seen that it has it."""
+        for _ in range(FAR):
+            self.page.keyboard.press(key)
+            if self.page.evaluate("(s) => document.activeElement.matches(s)", selector):
+                assert self.page.evaluate(FOCUS_SHOWN), f"nothing shows that {selector} has the focus"
+                return
+        raise AssertionError(f"{selector} cannot be reached with {key}")
+
+    def focused(self) -> Any:
+        return self.page.locator(":focus")
+
+    def close(self) -> None:
+        """Nothing left the machine, and nothing went wrong."""
+        assert self.fetched and all(url.startswith((self.base, "data:")) for url in self.fetched), (
+            self.fetched
+        )
+        assert not self.complaints, self.complaints
+        self.context.close()
+
+
+FOCUS_SHOWN = """() => {
+  const outlined = (node) => node && !/none|^0px/.test(`${getComputedStyle(node).outlineStyle}`);
+  const node = document.activeElement;
+  const box = node.querySelector("rect");
+  return outlined(node) || outlined(node.closest("label, learn-editor"))
+    || (box && getComputedStyle(box).strokeWidth === "4px");
+}"""
+
+
+def test_a_learner_by_keys_alone(browser: Any, tmp_path: Path) -> None:
+    """Map, topic, figure, a guess, a wrong answer and its message, the right one, a quiz; then a restart."""
+    with serving(tmp_path) as address:
+        visit = Visit(browser, address.partition("/start")[0])
+        enter(visit.page, address)
+        visit.tab_to(f'.box[href="/topic/{SLUG}"]')
+        visit.page.keyboard.press("Enter")
+        visit.page.wait_for_url(f"**/topic/{SLUG}")
+        assert "of 3 exercises" in visit.page.locator("#standing").inner_text()
+        guess(visit)
+        run_figure(visit)
+        practise(visit)
+        take_quiz(visit)
+        visit.close()
+    with serving(tmp_path) as address:
+        visit = Visit(browser, address.partition("/start")[0])
+        enter(visit.page, address)
+        assert "practising" in visit.page.locator(f'.box[href="/topic/{SLUG}"]').text_content()
+        visit.open(f"/topic/{SLUG}")
+        assert "1 of 3 exercises, 1 of 4 questions" in visit.page.locator("#standing").inner_text()
+        assert "solved" in visit.page.locator(f"#exercise-{FIRST} h3").inner_text()
+        assert "w - rate" in visit.page.locator(f"#answer-{FIRST}").input_value()
+        visit.close()
+
+
+def guess(visit: Visit) -> None:
+    visit.tab_to('#predict-1 [type="radio"]')
+    visit.page.keyboard.press("ArrowDown")
+    visit.tab_to("#predict-1 button")
+    visit.page.keyboard.press("Enter")
+    visit.page.locator("#predict-1 .verdict:focus").wait_for()
+    assert "You guessed b." in visit.focused().inner_text()
+
+
+def run_figure(visit: Visit) -> None:
+    """A slider of a figure that stands, then the buttons of one that runs."""
+    page = visit.page
+    visit.tab_to('[name="slope.w"]')
+    page.locator("#figure-slope .panel").wait_for()
+    before = page.locator("#figure-slope .say").inner_text()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_function("(t) => document.querySelector('#figure-slope .say').innerText !== t", arg=before)
+    assert "slope.w=" in page.url
+    visit.tab_to('#figure-descent [data-do="step"]')
+    say = page.locator("#figure-descent .say")
+    page.locator("#figure-descent .panel").first.wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "() => document.querySelector('#figure-descent .say').innerText.startsWith('step 1:')"
+    )
+    visit.tab_to('#figure-descent [data-do="run"]', "Shift+Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "() => /step ([4-9]|\\d\\d):/.test(document.querySelector('#figure-descent .say').innerText)"
+    )
+    assert visit.focused().inner_text() == "Pause"
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(300)
+    stood = say.inner_text()
+    page.wait_for_timeout(300)
+    assert say.inner_text() == stood
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "() => document.querySelector('#figure-descent [data-do=run]').innerText === 'Run again'"
+    )
+    assert say.inner_text().startswith("step 60")
+
+
+def practise(visit: Visit) -> None:
+    """Type an answer that walks uphill; read what it is; mend it."""
+    page, form = visit.page, f"#exercise-{FIRST}"
+    visit.tab_to(f"#answer-{FIRST}")
+    page.keyboard.press("Control+End")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("End")
+    for _ in "raise NotImplementedError":
+        page.keyboard.press("Backspace")
+    page.keyboard.type("if rate:")
+    page.keyboard.press("Enter")  # it indents
+    page.keyboard.type("return w + rate * gradient")
+    page.keyboard.press("Control+Enter")
+    page.locator(f"{form} .verdict.bad:focus").wait_for()
+    made = exercise(SLUG, FIRST)
+    assert made.mistakes["uphill"].split("`")[0] in visit.focused().inner_text()
+    visit.tab_to(f"#answer-{FIRST}", "Shift+Tab")
+    assert (
+        page.locator(f"#answer-{FIRST}")
+        .input_value()
+        .endswith("    if rate:\n        return w + rate * gradient\n")
+    )
+    page.keyboard.press("Control+End")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("End")
+    for _ in "+ rate * gradient":
+        page.keyboard.press("Backspace")
+    page.keyboard.type("- rate * gradient")
+    page.keyboard.press("Escape")  # there is a way out of the editor
+    visit.tab_to(f"{form} .buttons button")
+    assert visit.focused().inner_text() == "Check"
+    page.keyboard.press("Enter")
+    page.locator(f"{form} .verdict.good:focus").wait_for()
+    assert "1 of 3 exercises" in page.locator("#standing").inner_text()
+
+
+def take_quiz(visit: Visit) -> None:
+    block = next(iter(curriculum.topic(SLUG).every(Question)))
+    right = next(place for place, option in enumerate(block.options) if option.right)
+    visit.tab_to('#quiz-1 [type="radio"]')
+    visit.page.keyboard.press("Space")
+    for _ in range(right):
+        visit.page.keyboard.press("ArrowDown")
+    visit.tab_to("#quiz-1 button")
+    visit.page.keyboard.press("Enter")
+    visit.page.locator("#quiz-1 .verdict.good:focus").wait_for()
+    assert "1 of 4 questions" in visit.page.locator("#standing").inner_text()
+
+
+PAGES = ["/", "/?roadmap=002&hours=6", "/progress", "/library/lenet", f"/topic/{COMING}", "/nothing"]
+
+
+@pytest.mark.parametrize("path", PAGES + [f"/topic/{slug}" for slug in WRITTEN])
+def test_nobody_stumbles(browser: Any, state: tuple[str, Any], path: str) -> None:
+    """Names, headings, contrast, nothing out of reach and nothing wider than the screen, in every theme."""
+    check = (HERE / "accessible.js").read_text(encoding="utf-8").partition("*/")[2]
+    looks = (("light", PHONE, ""), ("dark", DESKTOP, ""), ("light", DESKTOP, "contrast"))
+    for scheme, viewport, theme in looks:
+        visit = Visit(browser, *state, color_scheme=scheme, viewport=viewport)
+        visit.page.add_init_script(f"localStorage.setItem('fathom-theme', '{theme}')")
+        visit.open(path)
+        for details in visit.page.locator("details").all():
+            details.evaluate("(node) => node.open = true")
+        for figure in visit.page.locator("learn-figure").all():
+            figure.scroll_into_view_if_needed()
+            figure.locator(".panel").first.wait_for()
+        assert visit.page.evaluate(check) == [], (scheme, theme)
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        visit.complaints = [text for text in visit.complaints if path != "/nothing"]  # a 404 is one
+        visit.close()
+
+
+@pytest.mark.parametrize("slug", WRITTEN)
+def test_every_figure_and_exercise_of_a_page_works(browser: Any, state: tuple[str, Any], slug: str) -> None:
+    """Each figure draws and says something; each exercise begins red and its solution passes."""
+    visit = Visit(browser, *state)
+    visit.open(f"/topic/{slug}")
+    for figure in visit.page.locator("learn-figure").all():
+        figure.scroll_into_view_if_needed()
+        figure.locator(".panel").first.wait_for()
+        assert len(figure.locator(".say").inner_text()) > 10
+    for name in exercises(slug):
+        form = visit.page.locator(f"#exercise-{name}")
+        form.get_by_role("button", name="Check").click()
+        assert "Nothing here yet" in form.locator(".verdict.bad").inner_text()
+        form.locator("textarea").fill(exercise(slug, name).solution)
+        form.get_by_role("button", name="Check").click()
+        form.locator(".verdict.good").wait_for()
+    visit.close()
+
+
+def test_a_knob_can_be_dragged(browser: Any, state: tuple[str, Any]) -> None:
+    visit = Visit(browser, *state)
+    visit.open(f"/topic/{SLUG}")
+    figure = visit.page.locator("#figure-descent")
+    figure.scroll_into_view_if_needed()
+    knob = figure.locator('.handle[data-control="start"]')
+    box, area = knob.bounding_box(), figure.locator(".panel").first.bounding_box()
+    visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    visit.page.mouse.down()
+    visit.page.mouse.move(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2, steps=8)
+    visit.page.mouse.up()
+    visit.page.wait_for_function(
+        "() => /w = (0\\.[5-9]|1)/.test(document.querySelector('#figure-descent .say').innerText)"
+    )
+    moved = figure.locator('.handle[data-control="start"]').bounding_box()
+    assert abs(moved["x"] + moved["width"] / 2 - (area["x"] + area["width"] / 2)) < 3
+    assert 0.5 < float(figure.locator('[name="descent.start.x"]').input_value()) < 2
+    visit.close()
+
+
+def test_a_setting_in_the_address_is_the_one_that_is_drawn(browser: Any, state: tuple[str, Any]) -> None:
+    visit = Visit(browser, *state)
+    visit.open(f"/topic/{SLUG}?slope.w=1&slope.rate=0#figure-slope")
+    visit.page.wait_for_function(
+        "() => document.querySelector('#figure-slope .say').innerText.startsWith('At w = 1.00')"
+    )
+    assert visit.page.locator("#figure-slope .controls b").all_inner_texts() == ["1", "1"]
+    visit.close()
+
+
+def test_the_editor_edits(browser: Any, state: tuple[str, Any]) -> None:
+    """Tab and Shift+Tab move lines, Enter keeps the indent, all can be undone, and markup stays text."""
+    visit = Visit(browser, *state)
+    visit.open(f"/topic/{SLUG}")
+    area = visit.page.locator("#answer-descend")
+    area.fill("")
+    keys = visit.page.keyboard
+    area.focus()
+    keys.type("def f(x):  # <img src=y onerror=alert(1)>")
+    keys.press("Enter")
+    keys.type("'''a")
+    keys.press("Enter")
+    keys.type("b'''")
+    assert area.input_value() == "def f(x):  # <img src=y onerror=alert(1)>\n    '''a\n    b'''"
+    keys.press("Control+a")
+    keys.press("Tab")
+    assert area.input_value().startswith("    def f") and "\n        b'''" in area.input_value()
+    keys.press("Shift+Tab")
+    keys.press("Shift+Tab")
+    assert area.input_value() == "def f(x):  # <img src=y onerror=alert(1)>\n'''a\nb'''"
+    keys.press("Control+z")
+    assert "\n    '''a" in area.input_value()
+    editor = visit.page.locator("#exercise-descend learn-editor")
+    assert editor.locator("img").count() == 0 and editor.locator(".painted .k").first.text_content() == "def"
+    assert editor.locator(".gutter").text_content() == "1\n2\n3"
+    assert editor.locator(".painted").text_content() == area.input_value() + "\n"
+    visit.page.wait_for_timeout(2200)  # a text that rests is kept, without being judged
+    visit.open(f"/topic/{SLUG}")
+    assert "onerror" in visit.page.locator("#answer-descend").input_value()
+    visit.close()
+
+
+def test_a_reader_without_scripts_has_everything(browser: Any, state: tuple[str, Any]) -> None:
+    """Text, formulas, code, map and figures are there; an exercise is sent and answered."""
+    visit = Visit(browser, *state, java_script_enabled=False)
+    page = visit.page
+    visit.open("/")
+    assert page.locator(".graph .box").count() == 80 and page.locator(".list li").count() == 80
+    visit.open(f"/topic/{SLUG}?slope.w=1#figure-slope")
+    formula = page.locator(".formula math").first.bounding_box()
+    assert formula["width"] > 40 and formula["height"] > 15
+    page.locator("#figure-slope img").scroll_into_view_if_needed()
+    page.locator("#figure-slope button", has_text="Draw").click()
+    assert "slope.w=1" in page.url and "slope.rate=" in page.url
+    page.locator("#answer-line_slope").fill("def line_slope(w, b, x, y):\n    return 1 / 0\n")
+    page.locator("#exercise-line_slope").get_by_role("button", name="Check").click()
+    assert page.url.endswith(f"/topic/{SLUG}#exercise-line_slope")
+    assert "ZeroDivisionError" in page.locator("#exercise-line_slope .verdict.bad").inner_text()
+    page.locator("#quiz-2 [type=radio]").first.check()
+    page.locator("#quiz-2 button").click()
+    assert page.locator("#quiz-2 .verdict").is_visible()
+    visit.close()
+
+
+def test_a_stranger_is_told_how_to_come_in(browser: Any, state: tuple[str, Any]) -> None:
+    visit = Visit(browser, state[0])
+    visit.open(f"/topic/{SLUG}")
+    assert "fathom learn printed" in visit.page.locator("main").inner_text()
+    visit.complaints.clear()  # the 401
+    visit.close()
+
+
+def test_what_stops_a_server_is_said_on_the_page(browser: Any, tmp_path: Path) -> None:
+    with serving(tmp_path) as address:
+        visit = Visit(browser, address.partition("/start")[0])
+        enter(visit.page, address)
+        visit.open(f"/topic/{SLUG}")
+    visit.page.locator("#quiz-1 [type=radio]").first.check()
+    visit.page.locator("#quiz-1 button").click()
+    assert "Is fathom learn still running?" in visit.page.locator("#quiz-1 .verdict").inner_text()
+    visit.context.close()
+
+
+def test_it_ends_at_once_while_a_figure_runs(browser: Any, tmp_path: Path) -> None:
+    with serving(tmp_path) as address:
+        visit = Visit(browser, address.partition("/start")[0])
+        enter(visit.page, address)
+        visit.open(f"/topic/{SLUG}")
+        visit.page.locator('#figure-descent [data-do="pace"]').select_option("very slow")
+        visit.page.locator('#figure-descent [data-do="run"]').click()
+        visit.page.wait_for_function(
+            "() => document.querySelector('#figure-descent .say').innerText.startsWith('step 1')"
+        )
+        began = time.monotonic()
+    assert time.monotonic() - began < 3
+    visit.context.close()

@@ -1,0 +1,167 @@
+"""TeX to MathML: structure, spacing, alphabets, symbols, and a message for what is not known."""
+
+import re
+
+import pytest
+
+from fathom.learn.engine import curriculum
+from fathom.learn.engine.exercise import exercise, exercises
+from fathom.learn.engine.topic import Formula, Note, Prediction, Prose, Question, SourceBlock
+from fathom.learn.web import maths_tables as tables
+from fathom.learn.web import prose
+from fathom.learn.web.maths import TexError, mathml
+
+WRITTEN = [slug for slug, head in curriculum.heads().items() if head.written]
+
+
+def inner(tex: str, display: bool = False) -> str:
+    """What stands inside the row of a formula."""
+    whole = mathml(tex, display=display)
+    found = re.fullmatch(r"<math[^>]*><semantics>(.*)<annotation.*</math>", whole, re.DOTALL)
+    assert found
+    return re.sub(r"^<mrow>(.*)</mrow>$", r"\1", found[1])
+
+
+@pytest.mark.parametrize(
+    "tex, wanted",
+    [
+        ("x", "<mi>x</mi>"),
+        ("12.5", "<mn>12.5</mn>"),
+        ("a - b", "<mi>a</mi><mo>\u2212</mo><mi>b</mi>"),
+        (r"\alpha", "<mi>\u03b1</mi>"),
+        (r"\Delta", '<mi mathvariant="normal">\u0394</mi>'),
+        ("x_i", "<msub><mi>x</mi><mi>i</mi></msub>"),
+        ("x^2", "<msup><mi>x</mi><mn>2</mn></msup>"),
+        ("x^2_i", "<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup>"),
+        (r"\frac{a}{bc}", "<mfrac><mi>a</mi><mrow><mi>b</mi><mi>c</mi></mrow></mfrac>"),
+        (r"\frac12", "<mfrac><mn>1</mn><mn>2</mn></mfrac>"),
+        (r"x^10", "<msup><mi>x</mi><mn>1</mn></msup><mn>0</mn>"),
+        (r"\sqrt{2}", "<msqrt><mn>2</mn></msqrt>"),
+        (r"\sqrt[3]{x}", "<mroot><mi>x</mi><mn>3</mn></mroot>"),
+        (r"\text{a b}", "<mtext>a\u00a0b</mtext>"),
+        (r"a \mid b", "<mi>a</mi><mo>\u2223</mo><mi>b</mi>"),
+        (r"\overset{a}{b}", "<mover><mi>b</mi><mi>a</mi></mover>"),
+        (r"\operatorname{softmax}", '<mi mathvariant="normal">softmax</mi>'),
+        ("a < b", "<mi>a</mi><mo>&lt;</mo><mi>b</mi>"),
+    ],
+)
+def test_pieces(tex: str, wanted: str) -> None:
+    assert inner(tex) == wanted
+
+
+def test_primes_join_powers() -> None:
+    assert inner("f'") == '<msup><mi>f</mi><mo lspace="0" rspace="0">\u2032</mo></msup>'
+    assert inner("f'^2").startswith("<msup><mi>f</mi><mrow><mo")
+
+
+def test_limits_stand_below_only_in_a_formula_of_its_own() -> None:
+    tex = r"\sum_{i=1}^n x_i"
+    assert "<munderover><mo>\u2211</mo>" in inner(tex, display=True)
+    assert "<msubsup><mo>\u2211</mo>" in inner(tex)
+    assert "<msubsup><mo>\u222b</mo>" in inner(r"\int_0^1 x", display=True)
+    assert "<munder><mi>lim</mi>" in inner(r"\lim_{h\to 0} h", display=True)
+
+
+def test_functions_keep_their_distance_but_not_from_parentheses() -> None:
+    gap = '<mspace width="0.1667em"></mspace>'
+    assert inner(r"\log x") == f"<mi>log</mi>{gap}<mi>x</mi>"
+    assert inner(r"\log_2 x").endswith(f"</msub>{gap}<mi>x</mi>")
+    assert gap not in inner(r"\log(x)") and gap not in inner(r"\log\left(x\right)")
+
+
+def test_parentheses_grow_only_when_they_are_asked_to() -> None:
+    assert '<mo stretchy="false">(</mo>' in inner("(x)")
+    grown = inner(r"\left( x \right]")
+    assert grown == '<mrow><mo stretchy="true">(</mo><mi>x</mi><mo stretchy="true">]</mo></mrow>'
+    assert '<mo stretchy="true"></mo>' in inner(r"\left. x \right|")
+
+
+def test_alphabets_are_letters_of_unicode() -> None:
+    assert inner(r"\mathbb{R}\mathbf{x}\mathcal{L}\mathbf{1}\boldsymbol{\theta}\mathcal{N}") == (
+        "<mi>\u211d</mi><mi>\U0001d431</mi><mi>\u2112</mi><mn>\U0001d7cf</mn><mi>\U0001d73d</mi><mi>\U0001d4a9</mi>"
+    )
+    for command, name in tables.ALPHABETS.items():  # each has all capitals
+        letters = re.findall(r"<mi>(.)</mi>", inner(rf"\{command}{{ABCDEFGHIJKLMNOPQRSTUVWXYZ}}"))
+        assert len(set(letters)) == 26 and not any(sign.isascii() for sign in letters), name
+
+
+def test_rows_and_columns() -> None:
+    cases = mathml(r"\begin{cases} x & x > 0 \\ 0 & \text{else} \end{cases}", display=True)
+    assert cases.count("<mtr>") == 2 and cases.count('<mtd class="l">') == 4 and ">{</mo>" in cases
+    matrix = mathml(r"\begin{bmatrix} 1 & 2 \\ 3 & 4 \\ \end{bmatrix}")
+    assert matrix.count("<mtr>") == 2 and ">[</mo>" in matrix and ">]</mo>" in matrix
+    lines = mathml(r"a &= b \\ &= c", display=True)
+    assert lines.count('<mtd class="r">') == 2 and lines.count('<mtd class="l">') == 2
+
+
+def test_the_source_stays_for_whoever_copies_it() -> None:
+    assert '<annotation encoding="application/x-tex">a &lt; b</annotation>' in mathml("a < b")
+    assert mathml("x", display=True).startswith('<math display="block">')
+
+
+def test_symbols_are_found_whole() -> None:
+    shown = mathml(r"w x_i + i + w'", symbols=("w", "x_i", "i"))
+    assert shown.count('data-symbol="0"') == 2 and '<msub data-symbol="1">' in shown
+    assert shown.count('data-symbol="2"') == 2  # also the index is i
+    assert "data-symbol" not in mathml("ww", symbols=(r"\theta",))
+
+
+@pytest.mark.parametrize(
+    "tex, said",
+    [
+        (r"\unheard x", "unheard is not known here"),
+        (r"\frac{a}", "too early"),
+        ("{x", "missing"),
+        ("x}", "missing|no meaning"),
+        ("x_i_j", "two indices"),
+        (r"\left( x", "right is missing"),
+        (r"\begin{table} x \end{table}", "no environment table"),
+        (r"\begin{cases} x \end{matrix}", "not ended"),
+        ("a # b", "no meaning"),
+        (r"\left x y \right)", "no parenthesis"),
+    ],
+)
+def test_what_cannot_be_read_says_so(tex: str, said: str) -> None:
+    with pytest.raises(TexError, match=said):
+        mathml(tex)
+
+
+def test_prose_has_formulas_code_and_no_markup_of_its_own() -> None:
+    made = prose.blocks("A $w$ and `$5$` <b>bold</b> *soft* \\$1.")
+    assert "<math>" in made and "<code>$5$</code>" in made and "&lt;b&gt;" in made and "<em>soft</em>" in made
+    assert made.count("<math") == 1 and "$1." in made
+    assert '<math display="block">' in prose.blocks("$$ x $$")
+    assert '<code class="tex">' in prose.blocks(r"$\unheard$")
+
+
+def test_links_outside_tell_nothing() -> None:
+    made = prose.blocks(
+        "[there](https://example.org/?a=1&b=2) and [here](/topic/mlp) and [bad](javascript:x)"
+    )
+    assert 'href="https://example.org/?a=1&amp;b=2" rel="noreferrer" target="_blank"' in made
+    assert '<a href="/topic/mlp">' in made and 'href="javascript' not in made
+
+
+@pytest.mark.parametrize("slug", WRITTEN)
+def test_every_formula_of_a_page_can_be_read(slug: str) -> None:
+    """Those on lines of their own, and those in any text; a symbol that is explained occurs somewhere."""
+    page = curriculum.topic(slug)
+    texts = [page.head.goal, *page.head.symbols.values()]
+    for block in page.blocks:
+        if isinstance(block, Prose | Note):
+            texts.append(block.text)
+        elif isinstance(block, Question | Prediction):
+            texts += [block.text, *(part for option in block.options for part in (option.text, option.why))]
+        elif isinstance(block, SourceBlock):
+            texts += [margin.text for margin in block.margins]
+    for name in exercises(slug):
+        made = exercise(slug, name)
+        texts += [made.statement, made.passed, *made.hints, *made.mistakes.values()]
+    symbols = tuple(page.head.symbols)
+    shown = [mathml(block.tex, display=True, symbols=symbols) for block in page.every(Formula)]
+    shown += [prose.blocks(text, symbols) for text in texts]
+    assert not [html for html in shown if 'class="tex"' in html]
+    for place, symbol in enumerate(symbols):
+        assert any(f'data-symbol="{place}"' in html for html in shown), (
+            f"{symbol} is explained and never used"
+        )
