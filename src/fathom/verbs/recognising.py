@@ -9,7 +9,6 @@ says in ``NEEDS`` which settings that takes.
 """
 
 import ast
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -68,13 +67,11 @@ class Match:
         if self.upstream == OWN:
             return {"the names are Fathom's own": len(self.names)}
         table = upstreams(self.entry)[self.upstream]
-        used = Counter(
-            f"{there} -> {here}"
-            for name in self.names
+        used = {
+            f"{there} -> {here}": sum(one(name, there, here) is not None for name in self.names)
             for there, here in table.items()
-            if one(name, there, here) is not None
-        )
-        return dict(used)
+        }
+        return {rule: count for rule, count in used.items() if count}  # in the order of the map
 
     def __str__(self) -> str:
         """What fits and what does not, with numbers and names."""
