@@ -36,6 +36,7 @@ PACKAGE, INSIDE = (
 EACH = 60  # pictures of each kind of cell
 LABELS = {"RBC": "red cell", "WBC": "white cell", "Platelets": "platelet"}
 STEPS = 60
+PROGRESS = re.compile(r"step \d+/\d+ ")
 PATIENCE = 120  # seconds until the server must answer
 
 
@@ -51,6 +52,8 @@ class Transcript:
 
     def show(self, words: list[str], printed: str) -> None:
         kept = [self.clean(line) for line in printed.splitlines() if line.strip()]
+        steps = [line for line in kept if PROGRESS.match(line)]
+        kept = [line for line in kept if line not in steps[:-1]]  # of the progress its last line
         self.lines += ["```console", f"$ {self.clean(shlex.join(words))}", *kept, "```"]
         print("\n".join(self.lines[-len(kept) - 2 : -1]), flush=True)
 
@@ -100,7 +103,8 @@ def demonstrate(told: Transcript) -> None:
 
     told.say("The same once more, and `kill -9` in the middle of it.")
     at = killed([*words, "--out", "killed"], scratch)
-    told.show(["kill", "-9", "$(pgrep -f killed)"], f"killed after the checkpoint of step {at}")
+    told.lines += ["```console", f"$ {shlex.join(['fathom', *words, '--out', 'killed'])} &", "$ kill -9 $!"]
+    told.lines += [f"(killed after the checkpoint of step {at} of {STEPS})", "```"]
     told.run("train", "--resume", "killed")
     whole, again = digest(scratch / "undisturbed"), digest(scratch / "killed")
     same = whole == again
@@ -151,7 +155,7 @@ def killed(words: list[str], scratch: Path) -> int:
     )
     while process.poll() is None:
         steps = sorted(int(p.name[5:]) for p in scratch.glob("killed/checkpoints/step-????????"))
-        if steps:
+        if steps and steps[-1] >= STEPS // 3:
             process.kill()
             process.wait()
             return steps[-1]
