@@ -364,7 +364,7 @@ def test_a_reader_without_scripts_has_everything(browser: Any, state: tuple[str,
     visit = Visit(browser, *state, java_script_enabled=False)
     page = visit.page
     visit.open("/")
-    assert page.locator(".graph .box").count() == 80 and page.locator(".list li").count() == 80
+    assert page.locator(".atlas .box").count() == 80 and page.locator(".list li").count() == 80
     visit.open(f"/topic/{SLUG}?slope.w=1#figure-slope")
     formula = page.locator(".formula math").first.bounding_box()
     assert formula["width"] > 40 and formula["height"] > 15

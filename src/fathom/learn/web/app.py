@@ -245,10 +245,15 @@ def exercise_of(request: Request) -> tuple[Topic, Block, Exercise]:
 def figure_of(request: Request) -> tuple[Path, FigureHead]:
     topic, name = topic_of(request), request.path_params["name"]
     assert topic.head.folder is not None
-    figures = read_figures(topic.head.folder)
+    figures = figures_of(topic.head.folder)
     if name not in figures:
         raise Turned(404, f"{topic.head.slug} has no figure {name}.")
     return topic.head.folder, figures[name]
+
+
+@cache
+def figures_of(folder: Path) -> dict[str, FigureHead]:
+    return read_figures(folder)
 
 
 async def fields(request: Request) -> dict[str, str]:

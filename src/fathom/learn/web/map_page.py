@@ -133,7 +133,7 @@ def picture(drawing: Drawing, desk: Desk) -> str:
         for title, y in drawing.titles
     )
     return (
-        f'<svg class="graph" viewBox="-4 0 {drawing.width + 8:g} {drawing.height:g}" role="group"'
+        f'<svg class="atlas" viewBox="-4 0 {drawing.width + 8:g} {drawing.height:g}" role="group"'
         f' aria-label="Map of topics">{titles}{lines}{boxes}</svg>'
     )
 

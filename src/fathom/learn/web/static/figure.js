@@ -1,5 +1,3 @@
-const DELAY = 30; // milliseconds that a control may still move before it is drawn
-
 /** A figure: its controls are a form, its pictures come from the server as they are made. */
 export class LearnFigure extends HTMLElement {
   stage = crypto.randomUUID();
@@ -8,6 +6,8 @@ export class LearnFigure extends HTMLElement {
   endless = false; // the stream that is open goes on until the end
   /** @type {AbortController | undefined} */
   running;
+  drawing = false; // one picture for moved controls is under way
+  stale = false; // and they moved again meanwhile
   timer = 0;
 
   connectedCallback() {
@@ -72,14 +72,30 @@ export class LearnFigure extends HTMLElement {
       if (told) told.textContent = String(Number(shown.toPrecision(3)));
       if (told && shown !== value) range.ariaValueText = told.textContent;
     }
+    this.remember();
+    if (this.running && this.endless) this.play({ anew: true });
+    else this.redraw();
+  }
+
+  /** One picture after the other, each of the newest settings: nothing waits in a queue. */
+  async redraw() {
+    this.stale = true;
+    if (this.drawing) return;
+    this.drawing = true;
+    while (this.stale) {
+      this.stale = false;
+      await this.play({ frames: 1, anew: true });
+    }
+    this.drawing = false;
+  }
+
+  /** The settings go into the address, so that they can be kept and shared. */
+  remember() {
+    const address = new URL(location.href);
+    for (const part of this.controls.elements) address.searchParams.delete(part.getAttribute("name") ?? "");
+    for (const [name, value] of this.settings()) address.searchParams.append(name, value);
     clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => {
-      const address = new URL(location.href);
-      for (const part of this.controls.elements) address.searchParams.delete(part.getAttribute("name") ?? "");
-      for (const [name, value] of this.settings()) address.searchParams.append(name, value);
-      history.replaceState(null, "", address);
-      this.play({ frames: this.running && this.live ? 0 : 1, anew: true });
-    }, DELAY);
+    this.timer = window.setTimeout(() => history.replaceState(null, "", address), 200);
   }
 
   ranges() {

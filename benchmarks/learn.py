@@ -1,0 +1,260 @@
+"""``fathom learn`` in a browser: how soon it is there, how heavy it is, how fast figures and verdicts answer.
+
+The server is started as a learner starts it, with an empty home; headless Chromium visits it. Times of pages
+are the browser's own (first contentful paint), times of figures run from the key or click to the change in
+the page. Verdicts are those of every exercise's solution and of its starter, from the click to the words.
+
+    python benchmarks/learn.py --visits 5
+"""
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pairs import keep, spread
+
+from fathom.learn.engine import curriculum
+from fathom.learn.engine.exercise import exercise, exercises
+from fathom.learn.engine.figure import read_figures
+
+ROOT = Path(__file__).resolve().parents[1]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+WRITTEN = [slug for slug, head in curriculum.heads().items() if head.written]
+MOVES = 40  # of a slider
+# Seconds in the page until something is true, looked at once a frame of the screen.
+UNTIL = """async ([act, done]) => {
+  const began = performance.now();
+  const before = eval(done);
+  eval(act);
+  while (eval(done) === before) await new Promise(requestAnimationFrame);
+  return (performance.now() - began) / 1000;
+}"""
+PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime / 1000"
+USABLE = """async () => {
+  const ready = () => customElements.get("learn-map") && !document.querySelector("learn-editor:not(.ready)");
+  document.querySelector("learn-figure")?.scrollIntoView();
+  const drawn = () => !document.querySelector("learn-figure") || document.querySelector(".panel");
+  while (!(ready() && drawn())) await new Promise(requestAnimationFrame);
+  return performance.now() / 1000;
+}"""
+HEAVY = """() => [...performance.getEntriesByType("resource"), performance.getEntriesByType("navigation")[0]]
+  .reduce((sum, entry) => sum + entry.transferSize, 0)"""
+
+
+@contextmanager
+def served(home: str) -> Iterator[tuple[str, float]]:
+    """The address of a server, and the seconds until it answered."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fathom", "learn", "--no-open", "--port", "0"],
+        stdout=subprocess.PIPE, text=True, env=os.environ | {"FATHOM_LEARN": home},
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found, "fathom learn printed no address"
+        yield found[0], began
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+class Visitor:
+    """A browser that was let in."""
+
+    def __init__(self, driver: Any) -> None:
+        path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+        assert path, f"none of {', '.join(BROWSERS)} is installed"
+        self.browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        self.state: Any = None
+        self.base = ""
+
+    def enter(self, address: str) -> None:
+        context = self.browser.new_context()
+        page = context.new_page()
+        page.goto(address)
+        self.base = address.partition("/start")[0]
+        page.wait_for_url(f"{self.base}/")
+        self.state = context.storage_state()
+        context.close()
+
+    @contextmanager
+    def page(self, path: str) -> Iterator[Any]:
+        """A page with an empty cache, which may run what measures it (their policy forbids it)."""
+        context = self.browser.new_context(storage_state=self.state, bypass_csp=True)
+        page = context.new_page()
+        page.goto(self.base + path)
+        yield page
+        context.close()
+
+
+def start(runs: int, driver: Any) -> list[float]:
+    """Seconds from the command to the map that was served, a new server each time."""
+    found = []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as home, served(home) as (address, began):
+            visitor = Visitor(driver)
+            waited = time.perf_counter()
+            context = visitor.browser.new_context()
+            launched = time.perf_counter() - waited  # the browser's own start is not the server's
+            context.new_page().goto(address)
+            found.append(time.perf_counter() - began - launched)
+            visitor.browser.close()
+    return found
+
+
+def pages(visitor: Visitor, visits: int) -> dict[str, list[float]]:
+    """Of every written topic and the map: first paint, usable, and megabytes."""
+    found: dict[str, list[float]] = {"paint": [], "usable": [], "megabytes": []}
+    for path in ["/", *(f"/topic/{slug}" for slug in WRITTEN)]:
+        for _ in range(visits):
+            with visitor.page(path) as page:
+                found["usable"].append(page.evaluate(USABLE))
+                found["paint"].append(page.evaluate(PAINT))
+                found["megabytes"].append(page.evaluate(HEAVY) / 1e6)
+    return found
+
+
+def figures(visitor: Visitor) -> dict[str, list[float]]:
+    """Of every figure that runs: first frame after Run, and frames a second; of one that stands: a slider."""
+    found: dict[str, list[float]] = {"first frame": [], "frames a second": [], "slider": [], "mlp": []}
+    for slug in WRITTEN:
+        folder = curriculum.find(slug).folder
+        assert folder is not None
+        for name, head in read_figures(folder).items():
+            with visitor.page(f"/topic/{slug}") as page:
+                place = f"document.querySelector('#figure-{name}')"
+                page.locator(f"#figure-{name}").scroll_into_view_if_needed()
+                page.locator(f"#figure-{name} .panel").first.wait_for()
+                if head.live:
+                    click = f"{place}.querySelector('[data-do=run]').click()"
+                    shown = f"{place}.querySelector('.stage').firstElementChild"
+                    found["first frame"].append(page.evaluate(UNTIL, [click, shown]))
+                    rate = page.evaluate(RATE, name)
+                    found["frames a second"].append(rate)
+                    if slug == "mlp":
+                        found["mlp"].append(rate)
+                else:
+                    found["slider"] += moved(page, place)
+    return found
+
+
+RATE = """(name) => new Promise((resolve) => {
+  const figure = document.querySelector(`#figure-${name}`);
+  const times = [];
+  const told = () => resolve((times.length - 1) / Math.max((times.at(-1) - times[0]) / 1000, 1e-3));
+  figure.addEventListener("drawn", () => times.push(performance.now()) > 40 && told());
+  setTimeout(told, 5000);
+})"""
+
+
+def moved(page: Any, place: str) -> list[float]:
+    """Seconds from each move of the first slider to the new picture."""
+    field = f"{place}.querySelector('[type=range]')"
+    times = []
+    for step in range(MOVES):
+        share = (step * 7 % MOVES + 0.5) / MOVES
+        act = (
+            f"{field}.value = {field}.min * {1 - share} + {field}.max * {share};"
+            f"{field}.dispatchEvent(new Event('input', {{ bubbles: true }}))"
+        )
+        times.append(page.evaluate(UNTIL, [act, f"{place}.querySelector('.stage').firstElementChild"]))
+    return times
+
+
+def verdicts(visitor: Visitor) -> list[float]:
+    """Seconds from Check to what the grader says, for the starter and the solution of every exercise."""
+    found = []
+    for slug in WRITTEN:
+        with visitor.page(f"/topic/{slug}") as page:
+            for name in exercises(slug):
+                for text in (exercise(slug, name).starter, exercise(slug, name).solution):
+                    form = f"document.querySelector('#exercise-{name}')"
+                    page.locator(f"#exercise-{name} textarea").fill(text)
+                    click = f"{form}.querySelector('.buttons button').click()"
+                    found.append(page.evaluate(UNTIL, [click, f"{form}.querySelector('.verdict')"]))
+    return found
+
+
+def weight() -> float:
+    """Megabytes of the learn part of the wheel, packed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", scratch, str(ROOT)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        (file,) = Path(scratch).glob("*.whl")
+        packed = zipfile.ZipFile(file).infolist()
+        return sum(item.compress_size for item in packed if item.filename.startswith("fathom/learn/")) / 1e6
+
+
+def measure(args: argparse.Namespace) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        started = start(args.visits, driver)
+        with tempfile.TemporaryDirectory() as home, served(home) as (address, _):
+            visitor = Visitor(driver)
+            visitor.enter(address)
+            verdicts(visitor)  # the first job of a worker imports torch: a learner reads meanwhile
+            page, figure, verdict = pages(visitor, args.visits), figures(visitor), verdicts(visitor)
+            visitor.browser.close()
+    megabytes = weight()
+    slow = sorted(figure["slider"])[int(0.95 * len(figure["slider"]))]
+    rows = [
+        row("start to the map served, s", started, 1.5),
+        row("first contentful paint, s", page["paint"], 1.0),
+        row("page usable, s", page["usable"], 2.0),
+        row("transfer of a page, MB", page["megabytes"], 1.0, worst=True),
+        row("first live frame after Run, s", figure["first frame"], 0.5),
+        row(
+            "frames a second of the figure of mlp",
+            figure["mlp"] or figure["frames a second"],
+            10.0,
+            least=True,
+        ),
+        row("static figure answers a slider, 95 % within s", [slow], 0.1),
+        row("verdict, median, s", verdict, 1.0),
+        row("verdict, slowest, s", [max(verdict)], 5.0),
+        row("learn part of the wheel, MB", [megabytes], 5.0),
+    ]
+    details = {"start": started, **page, **figure, "verdicts": verdict, "wheel": megabytes, "topics": WRITTEN}
+    return rows, details
+
+
+def row(
+    what: str, values: list[float], limit: float, *, least: bool = False, worst: bool = False
+) -> dict[str, str]:
+    """A line of the table; the median is what counts, or the worst where that was promised."""
+    value = max(values) if worst else statistics.median(values)
+    return {
+        "what": f"`fathom learn`: {what}",
+        "ours": spread(values, ".2f"),
+        "other": "-",
+        "ratio": f"{limit / value if least else value / limit:.2f} of what is allowed",
+        "goal": f"{'at least' if least else 'under'} {limit:g}",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--visits", type=int, default=5, help="of each page, and starts of the server")
+    parser.add_argument("--out", help="the result as JSON (default: benchmarks/results/learn.json)")
+    args = parser.parse_args()
+    rows, details = measure(args)
+    keep("learn", rows, details, args.out)
+
+
+if __name__ == "__main__":
+    main()
