@@ -13,6 +13,7 @@ import numpy as np
 
 from fathom.deployment.json_values import brief, kind, narrowed, numbers
 from fathom.deployment.pictures import image
+from fathom.deployment.word_pieces import word_pieces
 from fathom.errors import InputError
 from fathom.task import Arrays
 
@@ -201,6 +202,8 @@ def bounds(
             marks = [settings.get("padding"), settings.get("unknown")]
             marks += [*settings.get("before", []), *settings.get("after", [])]
             return 0, max(len(settings["vocabulary"]) - 1, *(mark or 0 for mark in marks))
+        if settings.get("input") == name and settings["operation"] == "word_pieces":
+            return 0, len(settings["vocabulary"]) - 1
         if settings.get("input") == name:
             return settings.get("low"), settings.get("high")
     return None, None
@@ -210,6 +213,7 @@ OPERATIONS: dict[str, Callable[[Any, Mapping[str, Any]], np.ndarray]] = {
     "image": image,
     "table": table,
     "tokens": tokens,
+    "word_pieces": word_pieces,
     "array": array,
     "number": number,
 }
