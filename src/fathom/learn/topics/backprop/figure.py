@@ -64,6 +64,7 @@ def walk(c: SimpleNamespace) -> Iterator[Frame]:
         x=x, z=z, h=h, y=y, loss=loss, g_y=g_y, g_h=g_h, g_z=g_z, weights=weights, g_first=g_first,
         g_second=g_second,
     )  # fmt: skip
+    step = 0
     for step, says in enumerate(SAYS):
         yield frame(graph_panel(made, step), slope_panel(made, step), say=f"step {step}: {says}")
     worst = float((measured - g_first).abs().max())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fathom.fundamentals.activations.relu import relu
 from fathom.fundamentals.activations.sigmoid import sigmoid
@@ -33,7 +33,8 @@ def layers_of(sizes: list[int], dice: torch.Generator) -> list[Dense]:
         for layer in layers:
             he_normal_(layer.weight, generator=dice)
         lengths = layers[0].weight.norm(dim=1)
-        layers[0].bias.copy_(lengths * (2 * torch.rand(sizes[1], generator=dice) - 1))
+        bends = lengths * (2 * torch.rand(sizes[1], generator=dice) - 1)
+        layers[0].bias = nn.Parameter(bends)
     return layers
 
 

@@ -1,0 +1,162 @@
+"""Three figures: words that look at words, from scores to answers, and what the width does to a softmax."""
+
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from fathom.fundamentals.attention.scaled_dot_product import (
+    attend,
+    attention_weights,
+    causal_mask,
+    saturation,
+)
+from fathom.learn.engine.figure import choice, figure, log_slider, switch, whole
+from fathom.learn.engine.marks import Bars, Curve, Frame, Matrix, Panel, Scatter, Tokens, frame, number, rows
+
+# What each word is: p pronoun, t thing, v doing word, s small word. Set by hand; a network finds its own.
+KINDS = {
+    "the cat slept because it was tired": "stvspvs",
+    "she read the letter and kept it": "svstsvp",
+    "the cup broke because it fell down": "stvspvs",
+}
+ORDER = "ptvs"
+
+
+def kinds(sentence: str) -> Tensor:
+    """A row for each word: 1 in the column of its kind."""
+    return torch.stack([torch.tensor([float(kind == other) for other in ORDER]) for kind in KINDS[sentence]])
+
+
+def asked(sentence: str, head: str) -> tuple[Tensor, Tensor]:
+    """Queries and keys of one head."""
+    kind, places = kinds(sentence), torch.eye(len(KINDS[sentence]))
+    if head == "what a pronoun stands for":
+        query = torch.zeros_like(kind)
+        query[:, 1] = 8 * kind[:, 0]  # a pronoun asks for a thing
+        return query, kind
+    if head == "the word before":
+        before = places.roll(-1, dims=1)
+        before[0] = places[0]  # the first word has none before it
+        return 16 * before, places
+    return 6 * kind, kind
+
+
+@figure(
+    sentence=choice(
+        ("the cat slept because it was tired", "she read the letter and kept it",
+         "the cup broke because it fell down"),
+        "the cat slept because it was tired", "sentence",
+    ),
+    word=whole(1, 7, 5, "the word that looks"),
+    head=choice(
+        ("what a pronoun stands for", "the word before", "words of my kind"),
+        "what a pronoun stands for", "head",
+    ),
+    temperature=log_slider(0.2, 10.0, 1.0, "temperature"),
+    causal=switch(False, "causal"),
+)  # fmt: skip
+def look(c: SimpleNamespace) -> Frame:
+    """One word looks at all others: how much it takes from each, and the whole table."""
+    words = tuple(c.sentence.split())
+    query, key = asked(c.sentence, c.head)
+    scale = 1 / (query.shape[1] ** 0.5 * c.temperature)
+    weights = attention_weights(query, key, causal=c.causal, scale=scale)
+    mine = weights[c.word - 1]
+    best, name = int(mine.argmax()), words[c.word - 1]
+    shown = tuple(round(float(w), 3) for w in mine)
+    table = rows(weights.mul(100).round() / 100)
+    short = tuple(word[:6] for word in words)
+    return frame(
+        Panel(title=f"What '{name}' takes from each word", marks=(Tokens(words=words, weights=shown),)),
+        Panel(
+            title="Rows ask, columns are asked",
+            marks=(Matrix(values=table, row_names=words, column_names=short),),
+        ),
+        say=f"'{name}' takes the most, {float(mine[best]):.0%}, from '{words[best]}'; its shares add up to"
+        f" {float(mine.sum()):.0%}.",
+    )
+
+
+PLACES, HIDDEN = 5, -99.0  # minus infinity cannot be drawn
+
+
+def matrix(title: str, values: Tensor) -> Panel:
+    shown = rows([[number(round(float(v), 2)) for v in row] for row in values])
+    names = tuple(f"place {p}" for p in range(len(shown)))
+    columns = tuple(str(p) for p in range(len(shown[0])))
+    return Panel(title=title, marks=(Matrix(values=shown, row_names=names, column_names=columns),))
+
+
+@figure(
+    width=whole(1, 64, 4, "width e"),
+    temperature=log_slider(0.1, 10.0, 1.0, "temperature"),
+    causal=switch(True, "causal"),
+    seed=whole(0, 9, 0, "seed"),
+)
+def stages(c: SimpleNamespace) -> Frame:
+    """Five places: scores, shares, and answers of two numbers each."""
+    dice = torch.Generator().manual_seed(c.seed)
+    query, key = (torch.randn(PLACES, c.width, generator=dice) for _ in range(2))
+    value = torch.randn(PLACES, 2, generator=dice)
+    scale = 1 / (c.width**0.5 * c.temperature)
+    scores = query @ key.T * scale
+    if c.causal:
+        scores = scores.masked_fill(~causal_mask(PLACES, PLACES), HIDDEN)
+    weights = attention_weights(query, key, causal=c.causal, scale=scale)
+    answers = attend(query, key, value, causal=c.causal, scale=scale)
+    seen = "Place 0 sees only itself" if c.causal else "Every place sees all five"
+    return frame(
+        matrix("Scores", scores),
+        matrix("Shares: each row adds up to 1", weights),
+        matrix("Answers: the shares' mean of the values", answers),
+        say=f"{seen}; the largest share of the last place is {float(weights[-1].max()):.0%}.",
+    )
+
+
+WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+@figure(
+    power=whole(0, 9, 6, "width: 2 to the power of"),
+    divided=switch(False, "divide by the root of the width"),
+    seed=whole(0, 9, 0, "seed"),
+)
+def widths(c: SimpleNamespace) -> Frame:
+    """The shares of one random query with eight keys, and how much slope the softmax lets through."""
+    width = 2**c.power
+    dice = torch.Generator().manual_seed(c.seed)
+    query, key = torch.randn(1, width, generator=dice), torch.randn(8, width, generator=dice)
+    shares = attention_weights(query, key, scale=None if c.divided else 1.0)[0]
+    slopes = {
+        scaled: [saturation(w, scaled=scaled, places=8, draws=64, seed=c.seed).gradient for w in WIDTHS]
+        for scaled in (False, True)
+    }
+    here = slopes[c.divided][c.power]
+    across = [float(k) for k in range(len(WIDTHS))]
+
+    def curve(scaled: bool) -> tuple[tuple[float, float], ...]:
+        return tuple((x, number(v)) for x, v in zip(across, slopes[scaled], strict=True))
+
+    return frame(
+        Panel(
+            title=f"One query of width {width} and eight keys",
+            marks=(Bars(names=tuple("abcdefgh"), values=tuple(round(float(s), 2) for s in shares)),),
+            y="share",
+            y_range=(0.0, 1.1),
+        ),
+        Panel(
+            title="The slope that the softmax lets through",
+            marks=(
+                Curve(name="divided by the root", points=curve(True), tone=0, dots=True),
+                Curve(name="not divided", points=curve(False), tone=1, dots=True),
+                Scatter(name="here", points=((float(c.power), number(here)),), tone=3),
+            ),
+            x="width: 2 to the power of",
+            y="mean slope",
+            x_range=(0.0, 9.0),
+            y_range=(0.0, 0.6),
+        ),
+        say=f"At width {width}, {'divided' if c.divided else 'not divided'}, the largest share is"
+        f" {float(shares.max()):.0%}; the mean slope of the softmax is {here:.3f}.",
+    )
