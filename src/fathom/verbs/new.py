@@ -1,4 +1,4 @@
-"""New: the files of a system or a task, made from the simplest one that works."""
+"""New: the files of a system, a task or a topic, made from the simplest one that works."""
 
 import re
 from pathlib import Path
@@ -135,13 +135,20 @@ def test_answers_and_scores() -> None:
 
 
 def new(kind: str, name: str, *, part: str = "architectures", root: str | Path = ".") -> list[Path]:
-    """Write the files of a new system or task below ``root``, a checkout; edits none that exist."""
+    """Write the files of a new system, task or topic below ``root``, a checkout; edits none that exist.
+
+    A topic is one that the map knows as coming: its entry moves from that list into the page.
+    """
     home = Path(root)
     package = home / "src" / "fathom"
     if not package.is_dir():
         raise InputError(
             f"{home.resolve()} is no checkout of Fathom: there is no src/fathom in it; give --root"
         )
+    if kind == "topic":
+        from fathom.verbs.new_topic import new_topic
+
+        return new_topic(name, home)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise InputError(f"the name {name!r} must be lower-case words joined by underscores: graph_attention")
     words = {
