@@ -234,6 +234,8 @@ class GoogLeNet(nn.Module):
         self.dropout = nn.Dropout(cfg.dropout)
         self.head = nn.Linear(inputs, cfg.classes)
         self.init_weights()
+        if cfg.stem == "3x3":  # large and narrow maps: on a processor a step takes 0.7 of the time so
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
     def init_weights(self) -> None:

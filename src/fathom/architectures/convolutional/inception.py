@@ -269,6 +269,8 @@ class InceptionV3(nn.Module):
         self.dropout = nn.Dropout(cfg.dropout)
         self.head = nn.Linear(channels["mixed_7"], cfg.classes)
         self.init_weights()
+        if cfg.stem == "plain":  # large and narrow maps: on a processor a step takes 0.65 of the time so
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
     def init_weights(self) -> None:
