@@ -51,6 +51,12 @@ def test_answers_are_graded(worker: Worker) -> None:
     assert printed.passed and "x is torch.Size([3])" in printed.output
 
 
+def test_what_the_first_optimizer_imports_is_there_already(worker: Worker) -> None:
+    """Else every figure and answer with an optimizer would wait for it again, for seconds."""
+    body = "import sys; before = len(sys.modules); torch.optim.Adam([torch.nn.Parameter(torch.zeros(2))])"
+    assert tried(worker, body + "\n    assert len(sys.modules) < before + 50").passed
+
+
 def test_twins_by_name(worker: Worker) -> None:
     assert judge_twin(worker, EXERCISE, "solution").passed
     assert judge_twin(worker, EXERCISE, "wrong_sum").mistake == "sum"

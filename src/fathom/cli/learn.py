@@ -153,7 +153,7 @@ def check(args: argparse.Namespace) -> int:
     if args.hint or args.solution:
         print(practice.hint(home(), made) if args.hint else practice.solution(home(), made))
         return 0
-    verdict = practice.grade(Worker(), home(), made, here)
+    verdict = practice.grade(Worker(many=False), home(), made, here)
     if args.json:
         said: dict[str, Any] = verdict.as_message() | {"exercise": made.key}
         print(json.dumps(said, ensure_ascii=False))

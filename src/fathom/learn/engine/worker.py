@@ -26,6 +26,7 @@ from typing import Any
 from fathom.learn.engine.confine import MIB, Limits
 
 PRELOADED = "fathom.learn.engine.jobs"
+LATE = "torch._dynamo"  # torch imports it when a process makes its first optimizer, which takes seconds
 LARGEST = 4 * MIB  # bytes of one message
 PATIENCE = 120.0  # seconds until the fork server, which imports torch, must have started a job
 GLANCE = 0.1  # seconds between looks at clock and folder
@@ -34,15 +35,18 @@ Message = dict[str, Any]
 
 
 class Worker:
-    """Starts jobs. The fork server lives as long as this process."""
+    """Starts jobs. The fork server lives as long as this process.
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    For ``many`` jobs it also imports what jobs would import late, each anew; for a single one that is a loss.
+    """
+
+    def __init__(self, limits: Limits | None = None, *, many: bool = True) -> None:
         self.limits = limits or Limits()
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self.context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
             # __main__ too, or else every job would import the script that was started.
-            self.context.set_forkserver_preload(["__main__", PRELOADED])
+            self.context.set_forkserver_preload(["__main__", PRELOADED] + [LATE] * many)
 
     def start(self, job: str, limits: Limits | None = None, **given: Any) -> "Running":
         """Begin a job; its messages are to be read from what is returned."""
