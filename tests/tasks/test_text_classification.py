@@ -16,7 +16,7 @@ from fathom.errors import InputError
 from fathom.report.page import page
 from fathom.task import Boundary, Options
 from fathom.tasks.tabular_classification import TabularClassification
-from fathom.tasks.text_classification import SPECIAL, TextClassification
+from fathom.tasks.text_classification import FRAMED, SPECIAL, TextClassification
 from fathom.training import train
 
 GOOD, BAD = ("lovely", "superb", "moving"), ("dull", "awful", "boring")
@@ -185,7 +185,42 @@ def test_characters_are_read_as_they_are_written() -> None:
     assert task.encode(["bAcbA", "a", ""]).tolist() == [[2, 3, 4, 2], [1, 0, 0, 0], [0, 0, 0, 0]]
     assert task.decode(np.array([2, 3, 1, 0])) == "bA[?]"
     assert task.examples()[0] == {"text": "bAc"}
-    with pytest.raises(ValueError, match="unit is 'letter'; it must be 'word' or 'character'"):
+    with pytest.raises(ValueError, match="unit is 'letter'; it must be one of 'word', 'character', 'piece'"):
         TextClassification(labels=("a", "b"), vocabulary=(*SPECIAL, "x"), length=4, unit="letter")
     with pytest.raises(InputError, match="no character occurs in two texts"):
         TextClassification.fitted(("a", "b"), ["ab", "cd"], unit="character")
+
+
+# -- word pieces, which weights bring along ---------------------------------------------------------
+PIECES = (*FRAMED, "the", "film", "is", "so", "love", "##ly", "awful", ",", "really", "!")
+
+
+def test_weights_decide_how_a_text_is_cut(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", sample())
+    asked = Options(target="stars", fixed={"unit": "piece", "vocabulary": PIECES})
+    task, data = TextClassification.read(path, asked)
+    assert task.vocabulary == PIECES and task.unit == "piece" and task.length == 13
+    row = preprocessing.apply(task.preprocessing(), "The lovely film [SEP]")["tokens"]
+    assert row[:5].tolist() == [2, 5, 9, 10, 6] and row.tolist().count(3) == 1
+    assert torch.equal(task.encode(["The lovely film [SEP]"])[0], torch.from_numpy(row))
+    assert task.decode(row) == "the lovely film [?] [?] [?]"
+    assert data.train.rows(torch.arange(2))[0].shape == (2, task.length)
+    assert preprocessing.bounds(task.preprocessing(), "tokens") == (0, len(PIECES) - 1)
+    found = task.baselines(data)
+    assert found["naive Bayes, pieces and pairs"].metrics["accuracy"] > 0.6
+    assert all(isinstance(example["review"], str) for example in task.examples())
+    assert task.examples()[0]["review"].startswith("the film is so love awful")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"vocabulary": PIECES[1:]}, r"it begins with \[PAD\], then pieces"),
+        ({"vocabulary": ("[PAD]", "a", "b")}, r"vocabulary has no \[UNK\], \[CLS\], \[SEP\], \[MASK\]"),
+        ({"length": 2}, "length is 2; it must be 3 or more"),
+    ],
+)
+def test_pieces_need_their_marks(changed: dict[str, Any], words: str) -> None:
+    given = {"labels": ("a", "b"), "vocabulary": PIECES, "length": 8, "unit": "piece"} | changed
+    with pytest.raises(ValueError, match=words):
+        TextClassification(**given)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from fathom.data import rows
 from fathom.data.columns import missing
 from fathom.data.sheets import Sheet, open_sheet, sample_sheet
 from fathom.data.split import Data, InMemory, Tensors
-from fathom.deployment.preprocessing import tokens, words
+from fathom.deployment.preprocessing import OPERATIONS, words
 from fathom.errors import InputError, unknown
 from fathom.report.classes import class_sections, majority, score_classes, worst
 from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting, one_shot, over_split
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from fathom.report.page import Section
     from fathom.training.experiment import Experiment
 
-PADDING, UNKNOWN = 0, 1
+PADDING = 0
 SPECIAL = ("<padding>", "<unknown>")
-UNITS = ("word", "character")
+FRAMED = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # marks of a vocabulary of word pieces
+UNITS = ("word", "character", "piece")
 LARGEST = 30_000  # words, or characters, of a vocabulary
 LONGEST = 256  # of them that are read of a text
 RAREST = 2  # what stands in fewer training texts than this is unknown
@@ -36,7 +37,8 @@ class TextClassification:
     """Labels by name, the words that are known, and how many of them are read of a text.
 
     ``vocabulary`` begins with padding and the unknown word; it is made of training texts only. With ``unit``
-    "character" it holds single characters as they are written, and so a text is read.
+    "character" it holds single characters as they are written, and so a text is read. With "piece" it is one
+    of word pieces, which weights bring along: it begins with [PAD], and a text is framed by [CLS] and [SEP].
     """
 
     labels: tuple[str, ...]
@@ -48,15 +50,21 @@ class TextClassification:
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
-            raise ValueError(f"unit is {self.unit!r}; it must be 'word' or 'character'")
+            raise ValueError(f"unit is {self.unit!r}; it must be one of {', '.join(map(repr, UNITS))}")
         if len(self.labels) < 2:
             raise ValueError(f"labels has {len(self.labels)} classes; a classifier needs at least two")
-        if tuple(self.vocabulary[:2]) != SPECIAL or len(self.vocabulary) < 3:
+        framed = self.unit == "piece"
+        front = FRAMED[:1] if framed else SPECIAL
+        if tuple(self.vocabulary[: len(front)]) != front or len(self.vocabulary) < 3:
             raise ValueError(
-                f"vocabulary begins with {self.vocabulary[:2]}; it begins with {SPECIAL}, then words"
+                f"vocabulary begins with {self.vocabulary[:2]}; it begins with {', '.join(front)}, then"
+                f" {self.unit}s"
             )
-        if self.length < 1:
-            raise ValueError(f"length is {self.length}; it must be 1 or more")
+        absent = [mark for mark in FRAMED if framed and mark not in self.vocabulary]
+        if absent:
+            raise ValueError(f"vocabulary has no {', '.join(absent)}; word pieces need {', '.join(FRAMED)}")
+        if self.length < (3 if framed else 1):
+            raise ValueError(f"length is {self.length}; it must be {3 if framed else 1} or more")
 
     @classmethod
     def fitted(
@@ -74,15 +82,29 @@ class TextClassification:
         length = max(4, min(LONGEST, length))
         return cls(labels=labels, vocabulary=(*SPECIAL, *known), length=length, unit=unit, **columns)
 
+    @classmethod
+    def suited(
+        cls, labels: tuple[str, ...], texts: Sequence[str], vocabulary: Sequence[str], **columns: str
+    ) -> "TextClassification":
+        """In the word pieces that weights know; of training ``texts`` only the length is learned."""
+        longest = cls(labels=labels, vocabulary=tuple(vocabulary), length=LONGEST, unit="piece", **columns)
+        counts = (longest.encode(texts) != PADDING).sum(dim=1).float()
+        return replace(longest, length=max(4, min(LONGEST, int(counts.quantile(0.995)))))
+
     @property
     def gap(self) -> str:
         """What stands between two words, and between two characters nothing."""
-        return " " if self.unit == "word" else ""
+        return "" if self.unit == "character" else " "
+
+    @property
+    def unknown(self) -> int:
+        """The number of what is not in the vocabulary."""
+        return self.vocabulary.index(FRAMED[1] if self.unit == "piece" else SPECIAL[1])
 
     def encode(self, texts: Iterable[str]) -> Tensor:
         """int64 (n, length): what ``preprocessing`` makes of each text."""
         settings = self.preprocessing()[0]
-        made = [tokens(text, settings) for text in texts]
+        made = [OPERATIONS[settings["operation"]](text, settings) for text in texts]
         return torch.from_numpy(np.stack(made) if made else np.zeros((0, self.length), np.int64))
 
     # -- its own data ---------------------------------------------------------------------------
@@ -109,7 +131,10 @@ class TextClassification:
         texts = read_texts(sheet, text)
         labels, wanted = rows.labels(sheet.cells[target], target)
         split = rows.parts(sheet, options.seed, wanted.tolist())
-        task = cls.fitted(labels, [texts[i] for i in split["train"].tolist()], text=text, target=target)
+        known = [texts[i] for i in split["train"].tolist()]
+        pieces = options.fixed.get("vocabulary")
+        names = {"text": text, "target": target}
+        task = cls.suited(labels, known, pieces, **names) if pieces else cls.fitted(labels, known, **names)
         encoded = task.encode(texts)
         made = {name: Tensors((encoded[index], wanted[index])) for name, index in split.items()}
         facts = {**sheet.facts, "text": text, "target": target, **{n: len(s) for n, s in made.items()}}
@@ -152,13 +177,12 @@ class TextClassification:
         return (Port("probabilities", "float32", ("batch", len(self.labels))),)
 
     def preprocessing(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "operation": "tokens", "input": "tokens", "field": self.text, "unit": self.unit,
-                "vocabulary": list(self.vocabulary), "unknown": UNKNOWN, "length": self.length,
-                "padding": PADDING,
-            }
-        ]  # fmt: skip
+        read = {"input": "tokens", "field": self.text}
+        known = {"vocabulary": list(self.vocabulary), "length": self.length}
+        if self.unit == "piece":
+            return [{"operation": "word_pieces", **read, **known}]
+        unknown = {"unit": self.unit, "unknown": self.unknown, "padding": PADDING}
+        return [{"operation": "tokens", **read, **known, **unknown}]
 
     def prepare(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return inputs
@@ -177,7 +201,8 @@ class TextClassification:
         return {"label": self.labels[int(shares.argmax())], "probabilities": named}
 
     def examples(self) -> list[Any]:
-        some = self.gap.join(self.vocabulary[2:10])
+        plain = [word for word in self.vocabulary[:5000] if word not in FRAMED + SPECIAL]
+        some = self.gap.join([w for w in plain if not w.startswith(("##", "[unused"))][:8])
         return [{self.text: text} for text in (some, "", "never seen: 8!", (some + self.gap) * self.length)]
 
     def page(self) -> str:
@@ -220,7 +245,10 @@ class TextClassification:
 
     def decode(self, numbers: np.ndarray) -> str:
         """The words that ``numbers`` stand for; one that is not known shows as [?]."""
-        return self.gap.join("[?]" if n == UNKNOWN else self.vocabulary[n] for n in shown(numbers))
+        parts = ["[?]" if n == self.unknown else self.vocabulary[n] for n in shown(numbers)]
+        if self.unit == "piece":
+            parts = [part for part in parts if part not in FRAMED]
+        return self.gap.join(parts).replace(" ##", "")
 
 
 def shown(numbers: np.ndarray) -> list[int]:
