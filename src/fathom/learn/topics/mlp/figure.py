@@ -106,6 +106,7 @@ def pieces(c: SimpleNamespace) -> Iterator[Frame]:
 
 
 REACH, CELLS, SMALL = 2.2, 40, 20
+TURNS = 6.0  # of the spiral, in radians
 
 
 def data(name: str, noise: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -122,7 +123,7 @@ def data(name: str, noise: float, seed: int) -> tuple[Tensor, Tensor]:
         angle, radius = 2 * math.pi * along, 0.6 + labels
         x = torch.stack([angle.cos() * radius, angle.sin() * radius], 1)
     elif name == "spiral":
-        angle, radius = 3.5 * along.sqrt() + math.pi * labels, 1.8 * along.sqrt()
+        angle, radius = TURNS * along.sqrt() + math.pi * labels, 1.9 * along.sqrt()
         x = torch.stack([angle.cos() * radius, angle.sin() * radius], 1)
     else:
         corners, found = exclusive_or()

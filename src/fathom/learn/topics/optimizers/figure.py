@@ -34,7 +34,7 @@ def saddle(p: Tensor) -> Tensor:
 
 SURFACES: dict[str, tuple[Surface, tuple[float, float]]] = {
     "ravine": (ravine, (0.0, 0.0)),
-    "saddle": (saddle, (3.0, 0.0)),
+    "saddle": (saddle, (-3.0, 0.0)),
     "Rosenbrock": (lambda p: rosenbrock(p) / 50, (1.0, 1.0)),
     "Beale": (lambda p: beale(p) / 20, (3.0, 0.5)),
 }
