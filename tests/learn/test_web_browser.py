@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -30,7 +30,7 @@ PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 FAR = 400  # presses of Tab until something must be reached
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """Skip with the reason; where FATHOM_CI is set a browser must be there."""
     if os.environ.get("FATHOM_CI") == "1":
         pytest.fail(f"{what}, and FATHOM_CI=1 asks for the browser tests")
@@ -180,7 +180,7 @@ def run_figure(visit: Visit) -> None:
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
     page.wait_for_function("(t) => document.querySelector('#figure-slope .say').innerText !== t", arg=before)
-    assert "slope.w=" in page.url
+    page.wait_for_url("**slope.w=**")
     visit.tab_to('#figure-descent [data-do="step"]')
     say = page.locator("#figure-descent .say")
     page.locator("#figure-descent .panel").first.wait_for()

@@ -130,7 +130,8 @@ def test_prose_has_formulas_code_and_no_markup_of_its_own() -> None:
     made = prose.blocks("A $w$ and `$5$` <b>bold</b> *soft* \\$1.")
     assert "<math>" in made and "<code>$5$</code>" in made and "&lt;b&gt;" in made and "<em>soft</em>" in made
     assert made.count("<math") == 1 and "$1." in made
-    assert '<math display="block">' in prose.blocks("$$ x $$")
+    assert '<span class="scroll" tabindex="0"><math display="block">' in prose.blocks("$$ x $$")
+    assert '<pre class="code" tabindex="0" aria-label="Code">' in prose.blocks("A table:\n\n    0 -> 1\n")
     assert '<code class="tex">' in prose.blocks(r"$\unheard$")
 
 

@@ -1,5 +1,7 @@
 """Pages without a browser: every topic and view, forms without a script, and what answers leave behind."""
 
+import datetime
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,7 +11,7 @@ from tests.learn.asking import Answer, Browser
 
 from fathom.errors import InputError
 from fathom.learn import web
-from fathom.learn.engine import curriculum, exercise, figure, roadmaps
+from fathom.learn.engine import curriculum, exercise, figure, progress, roadmaps
 from fathom.learn.engine.draw_svg import INK, RULE, SOFT, TONES
 from fathom.learn.engine.progress import Log
 from fathom.learn.engine.topic import Block, Prediction, Question, SourceBlock
@@ -266,6 +268,20 @@ def test_skipping_is_a_state(browser: Browser) -> None:
     assert "taken as known" in whole(browser.get(f"/topic/{SLUG}"))
     browser.post(f"/topic/{SLUG}/read")
     assert "taken as known" not in whole(browser.get("/progress"))
+
+
+def test_what_is_due_is_to_be_done_again(browser: Browser, tmp_path: Path) -> None:
+    """A topic that was done three days ago comes back, with one exercise; and what changed since is said."""
+    names, questions = exercise.exercises(SLUG), len(list(curriculum.topic(SLUG).every(Question)))
+    told = [{"kind": "check", "item": name, "passed": True, "exercise": "another"} for name in names]
+    told += [{"kind": "quiz", "item": str(n + 1), "passed": True, "answer": "a"} for n in range(questions)]
+    then = (progress.now() - datetime.timedelta(days=3)).isoformat()
+    lines = [json.dumps({"at": then, "topic": SLUG} | event) for event in told]
+    Log(tmp_path).file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = whole(browser.get(f"/topic/{SLUG}"))
+    assert text.count("once more, from nothing") == 1 and "due again" in text
+    assert text.count("changed since you solved it") == len(names)
+    assert "due again" in whole(browser.get("/")).partition("Views of the map")[0]  # it is suggested
 
 
 # -- controls of figures -----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
 
-from fathom.learn.web.code import highlighted
+from fathom.learn.web.code import fence
 from fathom.learn.web.maths import TexError, mathml
 
 FORMULA = re.compile(r"(\${1,2})([^$\n]+)\1")
@@ -27,12 +27,15 @@ def formula_rule(state: StateInline, silent: bool) -> bool:
 
 
 def write_formula(self: Any, tokens: Sequence[Any], index: int, options: Any, env: Any) -> str:
-    token = tokens[index]
-    return formula(token.content, env.get("symbols", ()), display=token.markup == "$$")
+    """One between two dollars stands on a line of its own, which can be scrolled where it is too long."""
+    token, symbols = tokens[index], env.get("symbols", ())
+    if token.markup == "$":
+        return formula(token.content, symbols)
+    return f'<span class="scroll" tabindex="0">{formula(token.content, symbols, display=True)}</span>'
 
 
 def write_fence(self: Any, tokens: Sequence[Any], index: int, options: Any, env: Any) -> str:
-    return f'<pre tabindex="0"><code>{highlighted(tokens[index].content, tokens[index].info)}</code></pre>'
+    return fence(tokens[index].content, tokens[index].info.strip())
 
 
 def write_link(self: Any, tokens: Sequence[Any], index: int, options: Any, env: Any) -> str:
@@ -47,6 +50,7 @@ def reader() -> MarkdownIt:
     made.inline.ruler.before("escape", "formula", formula_rule)
     made.add_render_rule("formula", write_formula)
     made.add_render_rule("fence", write_fence)
+    made.add_render_rule("code_block", write_fence)
     made.add_render_rule("link_open", write_link)
     return made
 

@@ -24,7 +24,7 @@ from fathom.learn.web.picture import picture
 LIMITS = Limits(seconds=900.0)  # of one process; figures are ours, and this only ends what was forgotten
 PATIENCE = 60.0  # seconds until a stage that nobody plays gives its process back
 MOST = 12  # stages with a process at once
-FASTEST = 20.0  # frames a second
+FASTEST, SLOWEST = 20.0, 0.5  # frames a second
 GLANCE = 0.05
 Message = dict[str, Any]
 
@@ -62,7 +62,7 @@ class Stage:
             await self.prepare(wish)
             count = 0
             while turn == self.turn and (not wish.frames or count < wish.frames):
-                due = time.monotonic() + 1 / min(max(wish.pace, 0.2), FASTEST)
+                due = time.monotonic() + 1 / min(max(wish.pace, SLOWEST), FASTEST)
                 message = await self.following()
                 self.used = time.monotonic()
                 yield message
