@@ -3,10 +3,10 @@
 import sys
 
 import fathom
-from fathom.architectures.convolutional import lenet
+from fathom.architectures.convolutional import resnet
 
-weights, pictures = sys.argv[1:3]
-model = lenet.lenet5(weights=weights, classes=4)  # a new head where the number of classes differs
-run = fathom.fit(model, pictures, time="30s")
+weights, pictures, picture = sys.argv[1:4]
+model = resnet.resnet18(weights=weights, classes=4)  # torchvision's or timm's file, known by its keys
+run = fathom.fit(model, pictures, time="30s")  # what moves, from when on, how fast: chosen, and said
 print(run.metrics, run.load_report)
-print(run.predict(sys.argv[3]))
+print(run.predict(picture))

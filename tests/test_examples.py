@@ -89,25 +89,27 @@ def test_new_model(tmp_path: Path, digits: Path) -> None:
 
 @pytest.mark.slow
 def test_finetune(tmp_path: Path, digits: Path) -> None:
+    """A file with torchvision's names and head of a thousand, pictures that are grey and small."""
     import shutil
 
-    from safetensors.torch import save_file
+    import torch
 
-    from fathom.architectures.convolutional import lenet
+    from fathom.architectures.convolutional import resnet
+    from fathom.training.weights import upstream_state
 
     four = tmp_path / "four"
     for name in "0123":
         shutil.copytree(digits / name, four / name)
-    save_file(lenet.lenet5().state_dict(), tmp_path / "lenet.safetensors")
+    torch.save(upstream_state(resnet.resnet18(), resnet.UPSTREAMS["torchvision"]), tmp_path / "resnet18.pth")
     picture = str(next((four / "3").iterdir()))
     shown = run(
-        ROOT / "examples" / "finetune.py",
-        str(tmp_path / "lenet.safetensors"),
-        str(four),
-        picture,
-        cwd=tmp_path,
+        ROOT / "examples" / "finetune.py", str(tmp_path / "resnet18.pth"), str(four), picture, cwd=tmp_path
     )
-    assert "output.weight" in shown and "'label'" in shown
+    assert "head.weight" in shown and "'label'" in shown and "valid/accuracy" in shown
+    (report,) = tmp_path.glob("runs/*/run.json")
+    told = json.loads(report.read_text(encoding="utf-8"))
+    assert told["experiment"]["learning"]["unfreezing"]["stages"][0] == [0.0, ["head"]]
+    assert any(line.startswith("freezing: the new head alone") for line in told["extra"]["saw"])
 
 
 @pytest.mark.slow

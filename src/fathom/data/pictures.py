@@ -1,7 +1,7 @@
 """A person's pictures as tensors: decoded as the server decodes them, held in memory or read when asked."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ def load_folder(found: ImageFolder, options: Options, kind: Any) -> "tuple[Image
     )
     whole = decoded(paths, labels, bare)
     splits = divide([found.splits[i] for i in kept], labels, options.seed)
-    task = bare if "mean" in options.fixed else measured(bare, whole, splits["train"], kind)
+    task = bare if "mean" in options.fixed else measured(bare, whole, splits["train"])
     facts = {
         "source": str(found.root), "classes": found.counts(), "skipped": bad, "side": bare.height,
         **{n: len(i) for n, i in splits.items()},
@@ -134,12 +134,9 @@ def divide(named: list[str], labels: Tensor, seed: int) -> dict[str, Tensor]:
     return {"train": train[kept], "valid": train[held], "test": rows.get("test", train[:0])}
 
 
-def measured(bare: Any, whole: Split, train: Tensor, kind: Any) -> Any:
+def measured(bare: Any, whole: Split, train: Tensor) -> Any:
     """The task with mean and deviation of training pixels."""
     pixels = whole.rows(train[:2000])[0].float() / 255
     mean = tuple(round(float(v), 4) for v in pixels.mean(dim=(0, 2, 3)))
     deviation = tuple(max(0.01, round(float(v), 4)) for v in pixels.std(dim=(0, 2, 3)))
-    return kind(
-        labels=bare.labels, channels=bare.channels, height=bare.height, width=bare.width, mean=mean,
-        deviation=deviation,
-    )  # fmt: skip
+    return replace(bare, mean=mean, deviation=deviation)

@@ -21,12 +21,15 @@ PIXELS = 40_000_000  # the largest picture that is decoded: width * height
 KEPT = 16_000_000  # the largest that goes into a network at its own size
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MODES = {1: "L", 3: "RGB"}  # by number of channels
+METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def image(item: Any, settings: Mapping[str, Any]) -> np.ndarray:
-    """Encoded picture -> uint8 (channels, height, width); settings: channels, height, width, ink, multiple.
+    """Encoded picture -> uint8 (channels, height, width); settings: channels, height, width, resize, ink ...
 
-    Height and width may be null: the picture keeps its size, padded at the right and bottom to a
+    A picture of another size is squeezed to height and width, by ``interpolation`` ("bilinear" or "bicubic").
+    With ``resize`` it keeps its shape: its shorter side is brought to that many pixels, and the middle is cut
+    out. Height and width may be null: the picture keeps its size, padded at the right and bottom to a
     multiple of ``multiple``. With ``ink: "light"`` the model knows drawings, light on dark: a picture
     that is dark on light is inverted, and one of another size is laid out as MNIST's are.
     """
@@ -40,10 +43,15 @@ def image(item: Any, settings: Mapping[str, Any]) -> np.ndarray:
             f"their own size, up to {KEPT:,} pixels: make it smaller"
         )
     resized = height and width and picture.size != (width, height)
-    if resized and settings.get("ink") == "light":
+    method = settings.get("interpolation", "bilinear")
+    if method not in METHODS:
+        raise InputError(f"there is no interpolation {method!r}; known: {', '.join(METHODS)}")
+    if settings.get("resize"):
+        picture = middle(picture, settings["resize"], width, height, METHODS[method])
+    elif resized and settings.get("ink") == "light":
         picture = centre(picture.convert("L"), width, height).convert(MODES[channels])
     elif resized:
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=None)
+        picture = picture.resize((width, height), METHODS[method], reducing_gap=None)
     pixels = np.asarray(picture, dtype=np.uint8)
     pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
     if settings.get("ink") == "light" and border(pixels) > 127:
@@ -53,6 +61,27 @@ def image(item: Any, settings: Mapping[str, Any]) -> np.ndarray:
         rows, columns = (-pixels.shape[1]) % multiple, (-pixels.shape[2]) % multiple
         pixels = np.pad(pixels, ((0, 0), (0, rows), (0, columns)))
     return np.ascontiguousarray(pixels)
+
+
+def middle(
+    picture: Image.Image, shorter: int, width: int, height: int, method: Image.Resampling
+) -> Image.Image:
+    """``width`` x ``height`` pixels from the middle, once the shorter side has ``shorter`` of them.
+
+    So are photographs prepared for published weights. To the last bit as torchvision does it: of the longer
+    side what is less than a pixel falls away, and a corner between two pixels goes to the even one.
+    """
+    least = min(picture.size)
+    size = tuple(shorter if side == least else int(shorter * side / least) for side in picture.size)
+    if size[0] * size[1] > PIXELS:
+        raise InputError(
+            f"the picture has {picture.width} x {picture.height} pixels: too long for its other side, which"
+            f" is brought to {shorter}; cut it to what is to be seen"
+        )
+    if size != picture.size:
+        picture = picture.resize((size[0], size[1]), method, reducing_gap=None)
+    left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+    return picture.crop((left, top, left + width, top + height))
 
 
 def centre(picture: Image.Image, width: int, height: int) -> Image.Image:

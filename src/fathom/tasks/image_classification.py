@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fathom.data.split import Data
+from fathom.deployment.pictures import METHODS
 from fathom.report.blocks import Gallery, Picture
 from fathom.report.classes import class_sections, majority, score_classes, worst
 from fathom.report.page import Section
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageClassification:
-    """Pictures of one size; ``mean`` and ``deviation`` of pixel values in [0, 1], one for each channel."""
+    """Pictures of one size; ``mean`` and ``deviation`` of pixel values in [0, 1], one for each channel.
+
+    A picture of another size is squeezed to it. With ``resize``, which belongs to many published weights, its
+    shorter side is brought to that many pixels first, and height and width are those of the middle.
+    """
 
     labels: tuple[str, ...]
     channels: int
@@ -30,12 +35,26 @@ class ImageClassification:
     mean: tuple[float, ...] = (0.5,)
     deviation: tuple[float, ...] = (0.5,)
     ink: str | None = None  # "light": drawings are light on dark; dark on light ones are inverted
+    resize: int | None = None  # pixels of the shorter side before the middle is cut out; None: squeeze all
+    interpolation: str = "bilinear"  # or "bicubic"
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
             raise ValueError(f"labels has {len(self.labels)} classes; a classifier needs at least two")
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}; pictures have 1 (grey) or 3 (colour)")
+        if self.interpolation not in METHODS:
+            raise ValueError(
+                f"interpolation is {self.interpolation!r}; it must be one of {', '.join(METHODS)}"
+            )
+        if self.resize is not None and self.resize < max(self.height, self.width):
+            raise ValueError(
+                f"resize is {self.resize}; {self.height}x{self.width} pixels cannot be cut out of that many"
+            )
+        if self.resize is not None and self.ink:
+            raise ValueError(
+                f"resize is {self.resize} and ink {self.ink!r}; drawings are laid out by their ink"
+            )
 
     # -- its own data ---------------------------------------------------------------------------
     @staticmethod
@@ -97,8 +116,10 @@ class ImageClassification:
         return (Port("probabilities", "float32", ("batch", len(self.labels))),)
 
     def preprocessing(self) -> list[dict[str, Any]]:
-        sizes = {"channels": self.channels, "height": self.height, "width": self.width}
-        return [{"operation": "image", "input": "image", **sizes, "ink": self.ink}]
+        how: dict[str, Any] = {"channels": self.channels, "height": self.height, "width": self.width}
+        how |= {"resize": self.resize} if self.resize else {}
+        how |= {"interpolation": self.interpolation} if self.interpolation != "bilinear" else {}
+        return [{"operation": "image", "input": "image", **how, "ink": self.ink}]
 
     def prepare(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         (image,) = inputs

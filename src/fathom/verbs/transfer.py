@@ -1,8 +1,8 @@
 """Fine-tuning: ``fit`` from a model that was trained before, with what to train, when and how fast chosen.
 
 A source is a run folder, a published size by its name, or a file of weights. It brings a system with its
-sizes, weights under that system's names, and the pictures as it knows them: their size, mean and deviation go
-into the task, and so into the artifact. The classes are those of the new data.
+sizes, weights under that system's names, and the pictures as it knows them: their size, how they are brought
+to it, mean and deviation go into the task, and so into the artifact. The classes are those of the new data.
 
 How much may move depends on how much there is to learn from (Yosinski et al. 2014, section 4; Howard and
 Ruder 2018, section 3). With ``FEW`` rows a class or more the head goes first, shortly, and then everything,
@@ -10,7 +10,7 @@ slower towards the stem. With fewer the body would be learned by heart: the head
 half of the run, then the last part joins it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,12 +140,25 @@ def from_file(file: Path, size: str | None) -> Source:
 
 def built(told: str, system: str, model: Any) -> Source:
     """A model of a published size with its weights, and how pictures are prepared for them."""
-    told_how, cfg = getattr(model, "preprocessing", None), model.cfg
-    side = told_how["crop"] if told_how else cfg.image_size
-    fixed: dict[str, Any] = {"channels": cfg.channels, "height": side, "width": side}
-    if told_how:
-        fixed |= {name: tupled(told_how[name]) for name in ("mean", "deviation")}
+    cfg = model.cfg
+    fixed = {"channels": cfg.channels, "height": cfg.image_size, "width": cfg.image_size} | prepared(model)
     return Source(told=told, system=system, config=cfg, fixed=fixed, state=model.state_dict())
+
+
+def prepared(model: Any) -> dict[str, Any]:
+    """How the task must prepare pictures for the weights of ``model``, as far as that is known."""
+    how = getattr(model, "preprocessing", None)
+    if not how:
+        return {}
+    side = {"channels": model.cfg.channels, "height": how["crop"], "width": how["crop"]}
+    normal = {name: fitted(how[name], model.cfg.channels) for name in ("mean", "deviation")}
+    return side | normal | {name: how[name] for name in ("resize", "interpolation") if name in how}
+
+
+def fitted(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """A number for each of ``channels``: those of red, green and blue, or else the mean of them."""
+    same = (sum(values) / len(values),) * channels
+    return tuple(values) if len(values) == channels else same
 
 
 def keep(start: Source, folder: Path) -> None:
@@ -204,12 +217,22 @@ def adapted(experiment: Experiment, data: "Data", start: Source, say: Callable[[
         say("head: kept, for the classes are those it knows")
     else:
         say(f"head: drawn anew for {classes} classes; the {start.config.classes} it knew are others")
+    say_how(start.fixed, say)
     how = plan(shape(config), new, min(counts.values()), say)
     return replace(
         experiment,
         model=Transferred(config=config, new=new, state=state),
         learning=replace(learning, schedule=WarmupCosine(), **how),
     )
+
+
+def say_how(fixed: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    """Say how pictures are prepared, where the weights decide more than their size."""
+    if fixed.get("resize"):
+        say(
+            f"pictures: the shorter side to {fixed['resize']} pixels, {fixed['interpolation']}, then the"
+            f" middle {fixed['height']}x{fixed['width']}, as these weights know them"
+        )
 
 
 def plan(model: nn.Module, heads: tuple[str, ...], rows: int, say: Callable[[str], None]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A real file: EfficientNet-Lite0 with its ImageNet weights, through the importer, shown photographs."""
 
 import json
+import shutil
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,9 +17,12 @@ from torch import Tensor, nn
 
 from fathom.architectures.convolutional import efficientnet
 from fathom.cli.command import main
+from fathom.deployment import artifact
 from fathom.errors import InputError
+from fathom.tasks.image_classification import ImageClassification
 from fathom.training import weight_files
 from fathom.training.weight_map import Table
+from fathom.verbs.fit import fit
 from fathom.verbs.transfer import source
 
 FACTS = efficientnet.WEIGHTS["efficientnet_lite0"]["IMAGENET1K"]
@@ -59,17 +63,20 @@ def original() -> nn.Module:
     return model.eval()
 
 
-def photograph(path: str) -> Tensor:
-    """(1, 3, crop, crop), prepared as the table says."""
-    how = FACTS["preprocessing"]
+def place(path: str) -> Path:
     package, _, inside = path.partition("/")
     name = {"sklearn": "scikit-learn", "skimage": "scikit-image"}[package]
-    picture = Image.open(str(metadata.distribution(name).locate_file(f"{package}/{inside}"))).convert("RGB")
-    factor = how["resize"] / min(picture.size)
-    size = round(picture.width * factor), round(picture.height * factor)
-    picture = picture.resize(size, Image.Resampling[how["interpolation"].upper()])
-    left, top = (picture.width - how["crop"]) // 2, (picture.height - how["crop"]) // 2
-    picture = picture.crop((left, top, left + how["crop"], top + how["crop"]))
+    return Path(str(metadata.distribution(name).locate_file(f"{package}/{inside}")))
+
+
+def photograph(path: str) -> Tensor:
+    """(1, 3, crop, crop), prepared as the table says, by torchvision."""
+    from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+
+    how = FACTS["preprocessing"]
+    picture = Image.open(place(path)).convert("RGB")
+    method = InterpolationMode(how["interpolation"])
+    picture = CenterCrop(how["crop"])(Resize(how["resize"], method)(picture))
     pixels = np.asarray(picture, dtype=np.float32) / 255
     normal = (pixels - np.float32(how["mean"])) / np.float32(how["deviation"])
     return torch.from_numpy(normal.transpose(2, 0, 1)[None])
@@ -102,6 +109,55 @@ def test_the_five_likeliest_classes_of_photographs_are_sensible(path: str) -> No
     names = [ImageNetInfo().index_to_description(int(i)) for i in likeliest.indices]
     print(path, names)
     assert any(word in name for word in PHOTOGRAPHS[path] for name in names), names
+
+
+def task() -> ImageClassification:
+    """The task whose pictures are prepared as these weights need."""
+    fixed = source("efficientnet_lite0").fixed
+    return ImageClassification(labels=tuple(map(str, range(1000))), **fixed)
+
+
+@pytest.mark.parametrize("path", PHOTOGRAPHS)
+def test_an_artifact_answers_as_the_original_network_on_pictures_prepared_by_others(
+    path: str, tmp_path: Path
+) -> None:
+    """From the file of a photograph to logits, up to what is added to all of them."""
+    artifact.write(
+        tmp_path, task=task(), model=network(), system="efficientnet", digest="0" * 64, name="x", facts={}
+    )
+    opened = artifact.open_artifact(tmp_path)
+    how = opened.description["preprocessing"][0]
+    assert (how["resize"], how["height"], how["interpolation"]) == (256, 224, "bicubic")
+    (answer,) = opened.predict([place(path)])
+    with torch.no_grad():
+        theirs = original()(photograph(path)).log_softmax(dim=1)[0]
+    ours = torch.tensor(list(answer["probabilities"].values()), dtype=torch.float64).log()
+    likely = theirs > -20  # of the others float32 keeps too few digits
+    assert int(likely.sum()) > 500
+    torch.testing.assert_close(ours[likely], theirs[likely].double(), rtol=1e-4, atol=1e-3)
+    assert answer["label"] == str(int(theirs.argmax()))
+
+
+def test_a_run_that_began_from_it_prepares_pictures_so(tmp_path: Path) -> None:
+    from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+
+    for i, path in enumerate(PHOTOGRAPHS):
+        folder = tmp_path / "pictures" / ("odd" if i % 2 else "even")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(place(path), folder)
+    lines: list[str] = []
+    options: dict[str, Any] = {"steps": 1, "settings": [("batch_size", "2")], "export": False}
+    run = fit(
+        tmp_path / "pictures", start="efficientnet_lite0", out=tmp_path / "run", say=lines.append, **options
+    )
+    told = "pictures: the shorter side to 256 pixels, bicubic, then the middle 224x224, as these weights"
+    assert f"{told} know them" in lines
+    found = artifact.open_artifact(run.folder)
+    prepared = (found.task.resize, found.task.interpolation, found.task.mean)  # type: ignore[attr-defined]
+    assert prepared == (256, "bicubic", FACTS["preprocessing"]["mean"])
+    file = place("skimage/data/coffee.png")
+    theirs = CenterCrop(224)(Resize(256, InterpolationMode.BICUBIC)(Image.open(file).convert("RGB")))
+    assert np.array_equal(found.decode(file)["image"], np.asarray(theirs).transpose(2, 0, 1))
 
 
 def test_import_writes_what_the_weights_need_and_it_is_read_back(

@@ -1,10 +1,14 @@
 """Pictures in folders: a folder for each class, also below train, valid and test folders.
 
 Classes are matched by name in every split, never by their position. Folders and files whose names begin
-with a dot or with "__" are what systems leave behind, and are passed over.
+with a dot or with "__" are what systems leave behind, and are passed over. A lone folder round all others, as
+archives unpack to, is looked through. Where the outer folders hold nothing but folders of pictures, these are
+the classes, "animals/cat"; but not where inner names come again in other outer folders: those are days or
+cameras, and all below an outer folder is one class.
 """
 
 import difflib
+import unicodedata
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -64,6 +68,45 @@ def any_picture(path: Path) -> bool:
     return any(is_picture(p) for p in path.rglob("*"))
 
 
+def unwrapped(path: Path) -> Path:
+    """``path``, or the lone folder inside it that holds all class or split folders."""
+    inside = folders(path)
+    if len(inside) != 1 or inside[0].name.lower() in SPLITS:
+        return path
+    loose = any(is_picture(p) for folder in (path, inside[0]) for p in folder.iterdir())
+    if loose or not any(map(any_picture, folders(inside[0]))):  # a class, or nothing
+        return path
+    return unwrapped(inside[0])
+
+
+def nested(path: Path) -> bool:
+    """Whether the classes of ``path`` are the folders inside its folders: see the head of this file."""
+    outer = [folder for folder in folders(path) if any_picture(folder)]
+    if any(is_picture(p) for folder in outer for p in folder.iterdir()):
+        return False
+    inner = [[leaf.name for leaf in folders(folder) if any_picture(leaf)] for folder in outer]
+    names = [name for found in inner for name in found]
+    return len(names) > len(outer) > 1 and len(set(names)) == len(names)
+
+
+def class_folders(path: Path, inside: bool) -> dict[str, list[Path]]:
+    """Class -> its folders in ``path``, or with ``inside`` in the folders of ``path``.
+
+    Names are composed (NFC): archives made on a Mac write an umlaut as a letter and a dot beside it.
+    """
+    found: dict[str, list[Path]] = {}
+    places = [leaf for folder in folders(path) for leaf in (folders(folder) if inside else [folder])]
+    for place in places:
+        name = unicodedata.normalize("NFC", place.relative_to(path).as_posix())
+        found.setdefault(name, []).append(place)
+    return found
+
+
+def pictures_of(places: dict[str, list[Path]]) -> dict[str, list[Path]]:
+    """Class -> its pictures."""
+    return {name: [file for folder in found for file in pictures(folder)] for name, found in places.items()}
+
+
 def split_folders(path: Path) -> dict[str, Path]:
     """Split -> folder, where ``path`` holds nothing but split folders. Two for one split are refused."""
     found = folders(path)
@@ -85,12 +128,17 @@ def glance(path: Path) -> tuple[str, ...] | None:
     """What the folder looks like, in sentences; None when it is no folder of class folders with pictures."""
     if not path.is_dir():
         return None
-    splits = split_folders(path) or {"all": path}
-    classes = sorted({c.name for f in splits.values() for c in folders(f) if any_picture(c)})
+    inner = unwrapped(path)
+    splits = split_folders(inner) or {"all": inner}
+    inside = nested(next(iter(splits.values())))
+    found = [pair for folder in splits.values() for pair in class_folders(folder, inside).items()]
+    classes = sorted({name for name, places in found if any(map(any_picture, places))})
     if not classes:
         return None
     shown = ", ".join(classes[:8]) + (" ..." if len(classes) > 8 else "")
-    saw = [f"{path} holds pictures in folders: {len(classes)} classes ({shown})"]
+    saw = [f"{inner} holds pictures in folders: {len(classes)} classes ({shown})"]
+    if inside:
+        saw.append("classes are the inner folders; if they are the outer ones, move their pictures up")
     if "all" not in splits:
         saw.append(f"with its own splits: {', '.join(splits)}")
     return tuple(saw)
@@ -104,11 +152,13 @@ def scan(path: Path, *, check: bool = False, skip_bad: bool = False) -> ImageFol
     """
     if not path.is_dir():
         raise InputError(f"{path} is no folder; pictures to learn from stand in a folder for each class")
+    path = unwrapped(path)
     splits = split_folders(path) or {"all": path}
     first = "train" if "train" in splits else "all"
     if first not in splits:
         raise InputError(f"{path} has {' and '.join(splits)}, but no folder train to learn from")
-    named = {s: {c.name: pictures(c) for c in folders(f)} for s, f in splits.items()}
+    inside = nested(splits[first])
+    named = {s: pictures_of(class_folders(folder, inside)) for s, folder in splits.items()}
     classes = ordered([name for name, files in named[first].items() if files])
     refuse_few(path, splits[first], classes)
     notes = unusual(path, splits, first, named, classes)
