@@ -51,7 +51,7 @@ PADDING, UNKNOWN = 0, 1  # the first two numbers of every vocabulary
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes of the model. The defaults were chosen on validation sentences of film reviews."""
+    """Sizes of the model. The defaults are those of the convolutional net beside it, not yet chosen anew."""
 
     vocabulary: int  # padding and the unknown word included
     classes: int = 2
