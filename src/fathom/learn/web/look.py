@@ -26,15 +26,21 @@ SYNTAX = {  # text on code: 4.5:1 on the surface at least
     },
 }
 CONTRAST = {
-    "light": {"page": "#ffffff", "ink": "#000000", "soft": "#26303a", "rule": "#000000", "accent": "#003f5c"},
+    "light": {"page": "#ffffff", "ink": "#000000", "soft": "#26303a", "rule": "#000000", "grid": "#8a939c",
+              "accent": "#003f5c"},
     "dark": {"page": "#000000", "surface": "#000000", "ink": "#ffffff", "soft": "#e0e6ec", "rule": "#ffffff",
-             "accent": "#8fdcff"},
+             "grid": "#8a939c", "accent": "#8fdcff"},
 }  # fmt: skip
-PICTURE = {INK: "ink", SOFT: "soft", RULE: "rule", "#ffffff": "surface", "#fff": "surface"}
+PICTURE = {INK: "ink", SOFT: "soft", RULE: "grid", "#ffffff": "surface", "#fff": "surface"}
 
 
 def variables(theme: str, further: Mapping[str, str] = {}) -> str:
-    pairs = THEMES[theme] | SYNTAX[theme] | {f"t{i}": colour for i, colour in enumerate(SERIES[theme])}
+    pairs = (
+        THEMES[theme]
+        | {"grid": THEMES[theme]["rule"]}
+        | SYNTAX[theme]
+        | {f"t{i}": colour for i, colour in enumerate(SERIES[theme])}
+    )
     return f"color-scheme:{theme};" + "".join(f"--{k}:{v};" for k, v in (pairs | dict(further)).items())
 
 
