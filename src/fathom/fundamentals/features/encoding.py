@@ -178,8 +178,8 @@ def out_of_fold(
     for fold in np.unique(parts):
         inside = np.flatnonzero(parts == fold)
         others = np.flatnonzero(parts != fold)
-        learned = target_means([cells[i] for i in others], goals[others], smooth)
-        found[inside] = learned([cells[i] for i in inside])
+        learned = target_means([cells[i] for i in others.tolist()], goals[others], smooth)
+        found[inside] = learned([cells[i] for i in inside.tolist()])
     return found
 
 
