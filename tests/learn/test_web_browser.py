@@ -59,6 +59,7 @@ def serving(home: Path) -> Iterator[str]:
         [sys.executable, "-m", "fathom", "learn", "--no-open", "--port", "0"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"FATHOM_LEARN": str(home)}, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # else a shell's & turns it off
     )  # fmt: skip
     try:
         assert process.stdout

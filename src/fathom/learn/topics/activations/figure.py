@@ -133,15 +133,19 @@ def stack(c: SimpleNamespace) -> Frame:
         y_range=(min(1e-8, *shares), max(10.0, *shares)),
         log_y=True,
     )
-    share = Panel(
+    return frame(back, flat(numbers, dead), say=told(c.bend, c.depth, norms[0] / last, dead))
+
+
+def flat(numbers: list[float], dead: list[float]) -> Panel:
+    """The share of dead units, layer by layer."""
+    return Panel(
         title="Units that are flat for every example",
         marks=(Curve(name="dead", points=points(numbers, [100 * d for d in dead]), tone=1, dots=True),),
         x="layer",
         y="per cent",
-        x_range=(1.0, float(c.depth)),
+        x_range=(1.0, numbers[-1]),
         y_range=(0.0, 100.0),
     )
-    return frame(back, share, say=told(c.bend, c.depth, norms[0] / last, dead))
 
 
 def told(bend: str, depth: int, share: float, dead: list[float]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,21 +86,14 @@ def walk(c: SimpleNamespace) -> Iterator[Frame]:
         said = f"step {step}: at {here}, {heights[-1]:.3g} above the lowest place."
         if gone:
             said = f"step {step}: out of the picture. The learning rate is too large here."
+        marks = (
+            background,
+            Curve(name="plain SGD", points=drawn(dashed), tone=2, dashed=True),
+            Curve(name=c.optimizer, points=drawn(path), tone=0, dots=True),
+            Scatter(name="the lowest place", points=(goal,), tone=3),
+        )
         yield frame(
-            Panel(
-                title=f"{c.optimizer} on the {c.surface} surface",
-                marks=(
-                    background,
-                    Curve(name="plain SGD", points=drawn(dashed), tone=2, dashed=True),
-                    Curve(name=c.optimizer, points=drawn(path), tone=0, dots=True),
-                    Scatter(name="the lowest place", points=(goal,), tone=3),
-                ),
-                x="first weight",
-                y="second weight",
-                x_range=BOX[:2],
-                y_range=BOX[2:],
-                handles=("start",),
-            ),
+            from_above(f"{c.optimizer} on the {c.surface} surface", marks),
             remembered,
             height_panel([(c.optimizer, heights, 0)]),
             say=said,
@@ -113,6 +107,19 @@ def walk(c: SimpleNamespace) -> Iterator[Frame]:
             if inside(places[-1]):
                 places.append(tuple(parameter.tolist()))
         heights.append(max(float(surface(x.detach())) - floor, 0.0))
+
+
+def from_above(title: str, marks: tuple[Any, ...]) -> Panel:
+    """The surface, and the walks on it."""
+    return Panel(
+        title=title,
+        marks=marks,
+        x="first weight",
+        y="second weight",
+        x_range=BOX[:2],
+        y_range=BOX[2:],
+        handles=("start",),
+    )
 
 
 def inside(place: tuple[float, float]) -> bool:

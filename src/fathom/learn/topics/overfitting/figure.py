@@ -59,7 +59,20 @@ def degree(c: SimpleNamespace) -> Frame:
         x_range=(-1.0, 1.0),
         y_range=(-2.5, 2.5),
     )
-    errors = Panel(
+    best = int(np.argmin(new))
+    return frame(
+        curve,
+        every_degree(known, new, chosen),
+        say=f"degree {chosen}: the error is {known[chosen]:.2f} on the points that it learned from, and"
+        f" {new[chosen]:.2f} on new ones; degree {best} is the best on new ones."
+        f" Over many data sets the bias of degree {chosen} is"
+        f" {parts.bias:.2f} and its variance {parts.variance:.2f}.",
+    )
+
+
+def every_degree(known: list[float], new: list[float], chosen: int) -> Panel:
+    """The errors of all degrees, on the points that were learned from and on new ones."""
+    return Panel(
         title="The error of every degree",
         marks=(
             Curve(name="on new points", points=logarithmic(new), tone=3, dots=True),
@@ -71,15 +84,6 @@ def degree(c: SimpleNamespace) -> Frame:
         x_range=(0.0, float(HIGHEST)),
         y_range=(1e-3, 1e3),
         log_y=True,
-    )
-    best = int(np.argmin(new))
-    return frame(
-        curve,
-        errors,
-        say=f"degree {chosen}: the error is {known[chosen]:.2f} on the points that it learned from, and"
-        f" {new[chosen]:.2f} on new ones; degree {best} is the best on new ones."
-        f" Over many data sets the bias of degree {chosen} is"
-        f" {parts.bias:.2f} and its variance {parts.variance:.2f}.",
     )
 
 
