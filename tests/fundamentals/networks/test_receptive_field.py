@@ -19,6 +19,7 @@ from fathom.architectures.convolutional import (
     inception,
     lenet,
     mnist,
+    plain_cnn,
     resnet,
     vgg,
 )
@@ -53,6 +54,7 @@ NETS: dict[str, tuple[Any, int, Call]] = {
     "resnet50": (resnet.Config(depths=(3, 4, 6, 3), block="bottleneck", width=2), 540, last_map),
     "efficientnet_lite0": (efficientnet.Config(lite=True, width_factor=0.1), 1000, last_map),
     "cifar_resnet": (cifar_resnet.Config(depth=14, width=2), 128, lambda n, x: n.blocks(n.convolution(x))),
+    "plain_cnn": (plain_cnn.Config(widths=(2, 2, 2)), 64, lambda n, x: n.body(x)),
     "lenet": (lenet.Config(), 64, lambda n, x: n.s4(torch.tanh(n.c3(n.s2(torch.tanh(n.c1(x))))))),
 }  # fmt: skip
 LARGE = ("densenet121", "googlenet", "inception", "efficientnet_lite0")
@@ -74,7 +76,8 @@ def test_every_convolutional_system_is_among_them() -> None:
         n for n, e in catalog.systems().items() if e.module.startswith("fathom.architectures.convolutional")
     }
     covered = {module.__name__.split(".")[-1] for module in (
-        alexnet, cifar_resnet, densenet, efficientnet, googlenet, inception, lenet, mnist, resnet, vgg,
+        alexnet, cifar_resnet, densenet, efficientnet, googlenet, inception, lenet, mnist, plain_cnn, resnet,
+        vgg,
     )}  # fmt: skip
     assert here == covered
 
