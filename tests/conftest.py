@@ -29,12 +29,14 @@ PARITY = (
 
 # Files that train, kill or resume in nearly every test, a second or two each: in `make test` too.
 LONG = (
+    "data/test_odd_folders.py", "deployment/chat/test_talker.py", "deployment/serve/test_chat_app.py",
+    "learn/test_new_topic.py", "learn/test_topics.py", "learn/test_web_pages.py",
+    "learn/test_web_server.py", "learn/test_web_stages.py", "recipes/test_cifar10_families.py",
     "training/test_checkpoint_faults.py", "training/test_optimizer_choice.py",
     "training/test_plateau_schedule.py", "training/test_sessions.py", "training/test_unfreezing.py",
     "training/test_weight_files.py", "verbs/test_calibrate.py", "verbs/test_embed.py",
-    "verbs/test_importing.py", "verbs/test_layerwise.py", "verbs/test_own_loss.py",
-    "verbs/test_recognising.py",
-    "verbs/test_transfer.py",
+    "verbs/test_importing.py", "verbs/test_layerwise.py", "verbs/test_live_module.py",
+    "verbs/test_own_loss.py", "verbs/test_recognising.py", "verbs/test_transfer.py",
 )  # fmt: skip
 
 
