@@ -19,7 +19,7 @@ export class LearnFigure extends HTMLElement {
       const buttons = /** @type {HTMLElement} */ (this.querySelector(".buttons"));
       buttons.hidden = false;
       buttons.addEventListener("click", (event) => this.press(/** @type {HTMLElement} */ (event.target).dataset.do));
-      this.pace.addEventListener("change", () => this.running && this.play({}));
+      this.pace.addEventListener("change", () => this.going && this.play({}));
     }
     // What nobody scrolls to is not computed.
     this.watch = new IntersectionObserver((seen) => {
@@ -33,6 +33,11 @@ export class LearnFigure extends HTMLElement {
   disconnectedCallback() {
     this.watch?.disconnect();
     this.running?.abort();
+  }
+
+  /** Whether it runs on and on; a single picture that is being drawn is no run, and "Run" begins one. */
+  get going() {
+    return Boolean(this.running && this.endless);
   }
 
   get controls() {
@@ -54,7 +59,7 @@ export class LearnFigure extends HTMLElement {
   /** @param {string} [wanted] what a button says */
   press(wanted) {
     if (wanted === "run") {
-      if (this.running) this.pause();
+      if (this.going) this.pause();
       else this.play({ anew: this.ended });
     } else if (wanted === "step") {
       this.play({ frames: 1, anew: this.ended });
@@ -73,7 +78,7 @@ export class LearnFigure extends HTMLElement {
       if (told && shown !== value) range.ariaValueText = told.textContent;
     }
     this.remember();
-    if (this.running && this.endless) this.play({ anew: true });
+    if (this.going) this.play({ anew: true });
     else this.redraw();
   }
 
@@ -159,10 +164,9 @@ export class LearnFigure extends HTMLElement {
 
   /** The buttons as they are now; while it runs, what it says is shown but not read out. */
   show() {
-    const running = Boolean(this.running && this.endless);
-    this.said.ariaLive = running ? "off" : "polite";
+    this.said.ariaLive = this.going ? "off" : "polite";
     const run = this.querySelector("[data-do=run]");
-    if (run) run.textContent = running ? "Pause" : this.ended ? "Run again" : "Run";
+    if (run) run.textContent = this.going ? "Pause" : this.ended ? "Run again" : "Run";
   }
 
   /**
