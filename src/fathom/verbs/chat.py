@@ -1,6 +1,5 @@
 """Chat: a folder of a LLaMA, Mistral or Qwen as transformers saves it, made to talk."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,15 +63,9 @@ def read_tokenizer(folder: Path) -> Any:
 
 def read_object(file: Path) -> dict[str, Any]:
     """The object of a JSON file, empty where there is no file. Raises ``InputError``."""
-    if not file.is_file():
-        return {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{file} holds a {type(found).__name__}; it must be an object")
-    return found
+    from fathom.training.model_folder import read_json
+
+    return read_json(file) if file.is_file() else {}
 
 
 def template_of(folder: Path, settings: Mapping[str, Any]) -> str:

@@ -5,8 +5,6 @@ import dataclasses
 import http.server
 import io
 import json
-import os
-import shutil
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.programs import chromium
 
 from fathom import catalog
 from fathom.deployment.artifact import Artifact
@@ -24,32 +23,15 @@ from fathom.task import task_name
 
 pytestmark = pytest.mark.browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 EVIL = '<img src=x onerror="window.pwned=1">'
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 REFUSED = "Failed to load resource"  # what Chromium writes to its console about any 4xx
 
 
-def missing(what: str) -> None:
-    """Skip with the reason; where FATHOM_CI is set a browser must be there."""
-    if os.environ.get("FATHOM_CI") == "1":
-        pytest.fail(f"{what}, and FATHOM_CI=1 asks for the browser tests")
-    pytest.skip(what)
-
-
-@pytest.fixture(scope="module")  # its driver keeps an event loop running in this thread
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if path is None:
-        missing(f"none of {', '.join(BROWSERS)} is installed")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("playwright is not installed")
-    with sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ does too rarely to test.
 """
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.programs import program
 
 import fathom.deployment.serve
 
@@ -45,13 +45,7 @@ const soon = () => new Promise((done) => setTimeout(done, 5));
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    """The program; skipped with the reason where it is not installed, a failure in CI."""
-    found = shutil.which("node")
-    if found is None and os.environ.get("FATHOM_CI") == "1":
-        pytest.fail("node is not installed, and FATHOM_CI=1 asks for the tests of scripts")
-    if found is None:
-        pytest.skip("node is not installed")
-    return found
+    return program("node")
 
 
 def play(node: str, folder: Path, scene: str) -> Any:

@@ -6,11 +6,12 @@ where its axes lie, so that a script can tell a place on the screen from a place
 """
 
 import base64
-import struct
-import zlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
+
+from PIL import Image
 
 from fathom.learn.engine.draw_svg import HEIGHT, WIDTH, Area, diverging, panel_svg, text
 from fathom.learn.engine.marks import Frame, Graph, Heat, Images, Matrix, Panel, Tokens
@@ -100,12 +101,13 @@ def image(cells: Sequence[Sequence[tuple[int, ...]]], x: float, y: float, wide: 
 
 
 def png(cells: Sequence[Sequence[tuple[int, ...]]]) -> bytes:
-    """Rows of red, green and blue as a PNG (ISO/IEC 15948): header, data, end."""
-    lines = b"".join(b"\0" + bytes(part for cell in row for part in cell) for row in cells)
-    header = struct.pack(">IIBBBBB", len(cells[0]), len(cells), 8, 2, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 3)), (b"IEND", b""))
-    chunks = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    """Rows of red, green and blue as a PNG."""
+    image = Image.frombytes(
+        "RGB", (len(cells[0]), len(cells)), bytes(part for row in cells for cell in row for part in cell)
+    )
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=3)
+    return file.getvalue()
 
 
 def rgb(colour: str) -> tuple[int, ...]:
