@@ -20,7 +20,7 @@ if torch.version.cuda is None and importlib.util.find_spec("torchvision"):
         DECLARED.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 # The parity tests of systems and primitives are many, and each imports what it compares with. They run in
-# `make test`, or by the name of their file; of all of them `make check` has the contract and the twins.
+# `make test`, or by the name of their file.
 HERE = Path(__file__).parent
 PARITY = (
     "adaptation", "applications", "architectures", "fundamentals", "generative", "multimodal",
@@ -29,14 +29,24 @@ PARITY = (
 
 # Files that train, kill or resume in nearly every test, a second or two each: in `make test` too.
 LONG = (
-    "data/test_odd_folders.py", "deployment/chat/test_talker.py", "deployment/serve/test_chat_app.py",
-    "learn/test_new_topic.py", "learn/test_topics.py", "learn/test_web_pages.py",
-    "learn/test_web_server.py", "learn/test_web_stages.py", "recipes/test_cifar10_families.py",
-    "training/test_checkpoint_faults.py", "training/test_optimizer_choice.py",
-    "training/test_plateau_schedule.py", "training/test_sessions.py", "training/test_unfreezing.py",
-    "training/test_weight_files.py", "verbs/test_calibrate.py", "verbs/test_embed.py",
+    "data/test_composed.py", "data/test_odd_folders.py", "deployment/chat/test_talker.py",
+    "deployment/chat/test_template.py", "deployment/serve/test_chat_app.py",
+    "deployment/serve/test_fuzz.py", "deployment/test_preprocessing.py",
+    "learn/test_new_topic.py", "learn/test_topics.py", "learn/test_web_gate.py",
+    "learn/test_web_pages.py", "learn/test_web_server.py", "learn/test_web_stages.py",
+    "learn/test_worker.py", "recipes/test_cifar10_families.py", "report/test_charts.py",
+    "report/test_dead_units.py", "report/test_intervals.py", "tasks/test_detection.py",
+    "tasks/test_image_generation.py", "tasks/test_language_modelling.py",
+    "tasks/test_masked_language_modelling.py", "tasks/test_sequence_to_sequence.py",
+    "training/test_balancing.py", "training/test_checkpoint_corruption.py",
+    "training/test_checkpoint_faults.py", "training/test_custom_objective.py",
+    "training/test_layer_rates.py", "training/test_optimizer_choice.py",
+    "training/test_plateau_schedule.py", "training/test_schedules.py", "training/test_sessions.py",
+    "training/test_two_gradients.py", "training/test_unfreezing.py", "training/test_weight_files.py",
+    "verbs/test_calibrate.py", "verbs/test_embed.py", "verbs/test_gradcheck.py",
     "verbs/test_importing.py", "verbs/test_layerwise.py", "verbs/test_live_module.py",
-    "verbs/test_own_loss.py", "verbs/test_recognising.py", "verbs/test_transfer.py",
+    "verbs/test_own_loss.py", "verbs/test_recognising.py", "verbs/test_review.py",
+    "verbs/test_transfer.py",
 )  # fmt: skip
 
 
@@ -45,8 +55,7 @@ def takes_long(file: Path) -> bool:
     near = file.relative_to(HERE)
     if near.as_posix() in LONG:
         return True
-    parity = near.parts[0] in PARITY and near.name.startswith("test_")
-    return parity and near.name != "test_twins.py"
+    return near.parts[0] in PARITY and near.name.startswith("test_")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -33,7 +33,15 @@ from fathom.training.randomness import scramble, seed_step
 from fathom.training.state import gather, scatter, unpack
 
 EXEMPTIBLE = {"parameters_move", "overfits", "exports", "stands_alone"}
-EVERY = pytest.mark.parametrize("name", list(catalog.systems()))
+# `make check` has one system of each task, `make test` has all.
+SAMPLE = {
+    "char_lstm", "dcgan", "dqn_cartpole", "gcn", "grid_detector", "house_prices", "image_text",
+    "label_finder", "lenet", "minilm", "seq2seq", "text_cnn",
+}  # fmt: skip
+EVERY = pytest.mark.parametrize(
+    "name",
+    [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.slow) for name in catalog.systems()],
+)
 
 
 def tiny(name: str) -> Experiment:
