@@ -14,6 +14,6 @@ SMALL = system.Config(
 def cifar10_alexnet(model: system.Config = SMALL) -> Experiment:
     """Five convolutions and three dense layers, as long and as large as the floor."""
     return replace(
-        cifar10_floor(), model=model, learning=sgd(0.02), steps=3300,
+        cifar10_floor(), model=model, learning=sgd(0.02), steps=3950,
         expect=(Expect(metric="test/accuracy", at_least=0.60, minutes=6),),
     )  # fmt: skip

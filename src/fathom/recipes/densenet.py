@@ -13,4 +13,4 @@ SMALL = system.Config(
 
 def cifar10_densenet(model: system.Config = SMALL) -> Experiment:
     """Four blocks, most layers where the map is small, as long and as large as the floor."""
-    return replace(cifar10_floor(), model=model, learning=sgd(0.1), steps=1800)
+    return replace(cifar10_floor(), model=model, learning=sgd(0.1), steps=1250)

@@ -16,4 +16,4 @@ SMALL = system.Config(
 
 def cifar10_efficientnet(model: system.Config = SMALL) -> Experiment:
     """Eight inverted bottlenecks of the Lite kind, as long and as large as the floor."""
-    return replace(cifar10_floor(), model=model, learning=sgd(0.1), steps=2700)
+    return replace(cifar10_floor(), model=model, learning=sgd(0.1), steps=3400)

@@ -24,4 +24,4 @@ SMALL = system.Config(
 
 def cifar10_googlenet(model: system.Config = SMALL) -> Experiment:
     """Four blocks of parallel windows, as long and as large as the floor."""
-    return replace(cifar10_floor(), model=model, learning=sgd(0.1), steps=1800)
+    return replace(cifar10_floor(), model=model, learning=sgd(0.1), steps=1650)

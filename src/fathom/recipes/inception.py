@@ -21,4 +21,4 @@ SMALL = system.Config(
 
 def cifar10_inception(model: system.Config = SMALL) -> Experiment:
     """A block of each kind and both halvings, an eighth as wide, as long and as large as the floor."""
-    return replace(cifar10_floor(), model=model, learning=sgd(0.1), steps=1400)
+    return replace(cifar10_floor(), model=model, learning=sgd(0.1), steps=1040)

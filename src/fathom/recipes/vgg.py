@@ -15,7 +15,7 @@ LONG = replace(SMALL, depths=(1, 2, 2), width=48, hidden=192)  # 0.7 million par
 
 def cifar10_vgg(model: system.Config = SMALL) -> Experiment:
     """Six convolutions of 3x3 with batch normalisation, as long and as large as the floor."""
-    return replace(cifar10_floor(), model=model, learning=sgd(0.05), steps=5200)
+    return replace(cifar10_floor(), model=model, learning=sgd(0.05), steps=6300)
 
 
 def cifar10_best(model: system.Config = LONG) -> Experiment:
@@ -26,5 +26,5 @@ def cifar10_best(model: system.Config = LONG) -> Experiment:
     """
     return replace(
         cifar10_vgg(model), learning=sgd(0.2), augment=(Flip(), PadCrop(padding=2)), batch_size=128,
-        steps=3200, expect=(Expect(metric="test/accuracy", at_least=0.88, minutes=30),),
+        steps=4100, expect=(Expect(metric="test/accuracy", at_least=0.88, minutes=30),),
     )  # fmt: skip

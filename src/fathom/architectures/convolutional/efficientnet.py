@@ -228,6 +228,8 @@ class EfficientNet(nn.Module):
         self.dropout = nn.Dropout(cfg.dropout)
         self.head = nn.Linear(widths["top"], cfg.classes)
         self.init_weights()
+        if cfg.image_size <= 64:  # small pictures: on a processor a step takes 0.8 of the time so
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
     def init_weights(self) -> None:
