@@ -9,7 +9,6 @@ line below it is what it printed.
 
 import contextlib
 import datetime
-import io
 import json
 import os
 import re
@@ -23,8 +22,6 @@ import time
 import urllib.request
 from importlib import metadata
 from pathlib import Path
-
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 FATHOM = [sys.executable, "-m", "fathom"]
@@ -132,18 +129,11 @@ def pictures(folder: Path) -> dict[str, int]:
     from fathom.data.sets import bccd
 
     counts = dict.fromkeys(LABELS.values(), 0)
-    for photograph, boxes, labels in bccd.read().train:
-        image = Image.open(io.BytesIO(photograph)).convert("RGB")
-        for (left, top, right, bottom), label in zip(boxes.tolist(), labels.tolist(), strict=True):
-            name = LABELS[bccd.LABELS[label]]
-            if counts[name] == EACH or right - left < 16 or bottom - top < 16:
-                continue
-            margin = 0.15 * max(right - left, bottom - top)
-            box = (left - margin, top - margin, right + margin, bottom + margin)
+    for picture, kind in bccd.cells(bccd.read().train):
+        name = LABELS[kind]
+        if counts[name] < EACH:
             (folder / name).mkdir(parents=True, exist_ok=True)
-            image.crop((round(box[0]), round(box[1]), round(box[2]), round(box[3]))).save(
-                folder / name / f"{counts[name]:03}.png"
-            )
+            picture.save(folder / name / f"{counts[name]:03}.png")
             counts[name] += 1
     return counts
 

@@ -99,6 +99,18 @@ def test_bccd() -> None:
     assert Image.open(io.BytesIO(found.train[0][0])).size == (640, 480)
 
 
+def test_cells_are_cut_from_their_photograph() -> None:
+    jpeg, boxes, labels = read(bccd).train[0]
+    cut = list(bccd.cells([(jpeg, boxes, labels)]))
+    assert [kind for _, kind in cut] == [bccd.LABELS[label] for label in labels]
+    for (picture, _), (left, top, right, bottom) in zip(cut, boxes.tolist(), strict=True):
+        width, height = right - left, bottom - top
+        assert picture.size == pytest.approx(
+            (width + 0.3 * max(width, height), height + 0.3 * max(width, height)), abs=1
+        )
+        assert picture.mode == "RGB"
+
+
 def test_cora() -> None:
     found = read(cora)
     assert found.features.shape == (2708, 1433) and found.features.sum() == 49216

@@ -1,13 +1,19 @@
 """BCCD: blood cell count and detection."""
 
+import io
 import xml.etree.ElementTree as ElementTree
 import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fathom.data import places
 from fathom.data.places import DataSet
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SET = DataSet(
     name="bccd",
@@ -82,3 +88,21 @@ def photograph(archive: zipfile.ZipFile, name: str) -> Photograph:
         np.asarray(boxes, np.float32).reshape(-1, 4),
         np.asarray(labels, np.int64),
     )
+
+
+MARGIN = 0.15  # of a cell's longer side, kept on each side of it
+SMALLEST = 16  # pixels; what is cut off by the border is often smaller
+
+
+def cells(photographs: Iterable[Photograph]) -> Iterator[tuple["Image.Image", str]]:
+    """Each cell cut out with a margin, and its kind of ``LABELS``; pictures of many sizes, RGB."""
+    from PIL import Image
+
+    for jpeg, boxes, labels in photographs:
+        whole = Image.open(io.BytesIO(jpeg)).convert("RGB")
+        for (left, top, right, bottom), label in zip(boxes.tolist(), labels.tolist(), strict=True):
+            if min(right - left, bottom - top) < SMALLEST:
+                continue
+            margin = MARGIN * max(right - left, bottom - top)
+            box = (left - margin, top - margin, right + margin, bottom + margin)
+            yield whole.crop(tuple(map(round, box))), LABELS[label]  # type: ignore[arg-type]

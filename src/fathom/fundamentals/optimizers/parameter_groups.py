@@ -34,7 +34,7 @@ CARD = Card(
     paper="https://arxiv.org/abs/1801.06146",
     year=2018,
     summary="Gives tensors of a network learning rates and weight decays of their own, by layer and shape.",
-    rows=("OP11",),
+    rows=("OP11", "TL05"),
     builds_on=("sgd",),
     oracle="timm.optim.param_groups_weight_decay and param_groups_layer_decay, group by group",
 )
