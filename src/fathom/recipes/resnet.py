@@ -17,6 +17,6 @@ def cifar10_resnet(model: system.Config = replace(EIGHT, depths=(1, 1, 1, 1))) -
 def cifar10_resnet8(model: system.Config = EIGHT) -> Experiment:
     """Eight layers, 16 to 64 channels wide: a quarter of the floor's parameters."""
     return replace(
-        cifar10_resnet(model), steps=4700,
+        cifar10_resnet(model), steps=4000,
         expect=(Expect(metric="test/accuracy", at_least=0.72, seeds=3, minutes=5),),
     )  # fmt: skip

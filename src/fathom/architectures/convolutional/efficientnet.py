@@ -46,7 +46,7 @@ CARD = Card(
     paper="https://arxiv.org/abs/1905.11946",
     year=2019,
     summary="Scales depth, width and resolution of a searched network together, from a phone to a server.",
-    rows=("CL12",),
+    rows=("CL12", "TL01"),
     builds_on=("he", "dropout"),
     differs=(
         "The factors of B1 to B7 are those that the authors published with their weights: the formula's at"

@@ -47,7 +47,7 @@ CARD = Card(
     paper="https://arxiv.org/abs/1512.00567",
     year=2016,
     summary="Inception blocks from small and one-dimensional windows, normalised, with one auxiliary head.",
-    rows=("CL07",),
+    rows=("CL07", "TL01"),
     builds_on=("he", "googlenet"),
     differs=(
         "The stem is the released one, as in torchvision: after the first pooling a 1x1 convolution to 80"

@@ -39,7 +39,7 @@ CARD = Card(
     paper="https://arxiv.org/abs/1512.03385",
     year=2016,
     summary="Stages of blocks that add to their input; the backbone most other vision systems stand on.",
-    rows=("CL08",),
+    rows=("CL08", "TL01"),
     builds_on=("he",),
     differs=(
         "A bottleneck halves the map in its 3x3 convolution, as torchvision and timm do; the paper's, and"

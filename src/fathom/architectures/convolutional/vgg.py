@@ -39,7 +39,7 @@ CARD = Card(
     paper="https://arxiv.org/abs/1409.1556",
     year=2015,
     summary="Stacks of 3x3 convolutions, up to 19 layers deep; its features still measure how pictures look.",
-    rows=("CL06",),
+    rows=("CL06", "TL01"),
     builds_on=("he",),
     differs=(
         "He initialisation, with which the deep nets train at once; the paper draws from a normal of variance"

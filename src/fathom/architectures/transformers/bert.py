@@ -42,7 +42,7 @@ CARD = Card(
     paper="https://arxiv.org/abs/1810.04805",
     year=2019,
     summary="Reads texts from both sides at once, learned by guessing hidden words; the encoder Transformer.",
-    rows=("TR12",),
+    rows=("TR12", "TL01"),
     builds_on=("multi_head", "learned_positions"),
     differs=(
         "Learns from hidden words alone; that the paper also guesses whether two texts follow each other was"
