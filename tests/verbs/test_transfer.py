@@ -60,7 +60,8 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torc
     model = SMALL.build()
     (tmp_path / "brought" / "weights").mkdir(parents=True)
     file = tmp_path / "brought" / "weights" / "small.pth"
-    torch.save(upstream_state(model, resnet.UPSTREAMS["torchvision"]), file)
+    state = upstream_state(model, resnet.UPSTREAMS["torchvision"])
+    torch.save({name: tensor.contiguous() for name, tensor in state.items()}, file)
     facts = {
         "upstream": "torchvision", "sha256": weight_files.hash_of(file), "mebibytes": 0.1,
         "address": "http://127.0.0.1:9/small.pth", "licence": "none", "accuracy": {}, "preprocessing": HOW,

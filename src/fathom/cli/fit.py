@@ -14,8 +14,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", help="a folder of class folders, a CSV, Parquet, JSONL or text file")
     parser.add_argument(
         "--from", dest="start", metavar="SOURCE",
-        help="begin from a trained model: a run folder, a size such as resnet50 or resnet50:IMAGENET1K_V2,"
-        " or a .safetensors or .pth file",
+        help="begin from a trained model: a run folder, a size such as resnet50, resnet50:IMAGENET1K_V2 or"
+        " minilm, a folder with safetensors and a tokenizer, or a .safetensors or .pth file",
     )  # fmt: skip
     parser.add_argument("--as", dest="start_as", metavar="SIZE", help="what the file of --from is: resnet50")
     parser.add_argument("--target", metavar="COLUMN", help="the column to predict")

@@ -1,7 +1,7 @@
 """Text classification: a sentence or a paragraph in, one label of a fixed set out."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ class TextClassification:
     ``vocabulary`` begins with padding and the unknown word; it is made of training texts only. With ``unit``
     "character" it holds single characters as they are written, and so a text is read. With "piece" it is one
     of word pieces, which weights bring along: it begins with [PAD], and a text is framed by [CLS] and [SEP].
+    Pieces that are ``cased`` keep capitals and accents.
     """
 
     labels: tuple[str, ...]
@@ -47,6 +48,7 @@ class TextClassification:
     text: str = "text"  # the columns of a table of such texts
     target: str = "label"
     unit: str = "word"
+    cased: bool = False
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
@@ -84,10 +86,12 @@ class TextClassification:
 
     @classmethod
     def suited(
-        cls, labels: tuple[str, ...], texts: Sequence[str], vocabulary: Sequence[str], **columns: str
+        cls, labels: tuple[str, ...], texts: Sequence[str], fixed: Mapping[str, Any], **columns: str
     ) -> "TextClassification":
-        """In the word pieces that weights know; of training ``texts`` only the length is learned."""
-        longest = cls(labels=labels, vocabulary=tuple(vocabulary), length=LONGEST, unit="piece", **columns)
+        """As weights know texts, by the settings ``fixed``; a length that they leave open ``texts`` tell."""
+        longest = cls(labels=labels, **{"length": LONGEST, **fixed, **columns})
+        if "length" in fixed:
+            return longest
         counts = (longest.encode(texts) != PADDING).sum(dim=1).float()
         return replace(longest, length=max(4, min(LONGEST, int(counts.quantile(0.995)))))
 
@@ -132,9 +136,8 @@ class TextClassification:
         labels, wanted = rows.labels(sheet.cells[target], target)
         split = rows.parts(sheet, options.seed, wanted.tolist())
         known = [texts[i] for i in split["train"].tolist()]
-        pieces = options.fixed.get("vocabulary")
-        names = {"text": text, "target": target}
-        task = cls.suited(labels, known, pieces, **names) if pieces else cls.fitted(labels, known, **names)
+        names, fixed = {"text": text, "target": target}, options.fixed
+        task = cls.suited(labels, known, fixed, **names) if fixed else cls.fitted(labels, known, **names)
         encoded = task.encode(texts)
         made = {name: Tensors((encoded[index], wanted[index])) for name, index in split.items()}
         facts = {**sheet.facts, "text": text, "target": target, **{n: len(s) for n, s in made.items()}}
@@ -180,7 +183,7 @@ class TextClassification:
         read = {"input": "tokens", "field": self.text}
         known = {"vocabulary": list(self.vocabulary), "length": self.length}
         if self.unit == "piece":
-            return [{"operation": "word_pieces", **read, **known}]
+            return [{"operation": "word_pieces", **read, **known, **({"cased": True} if self.cased else {})}]
         unknown = {"unit": self.unit, "unknown": self.unknown, "padding": PADDING}
         return [{"operation": "tokens", **read, **known, **unknown}]
 

@@ -52,9 +52,10 @@ def fit(
     ``loss(output, target)`` a function in the place of the task's loss. The task is recognised from the
     data; ``target`` and ``text`` name columns of a table. ``balance`` is for rare classes: "weights" or
     "logits" in the loss, a "sampler", "auto" to decide by the counts, or "none".
-    ``start`` is a trained model to begin from: a run folder, a published size ("resnet50", or
-    "resnet50:IMAGENET1K_V2"), or a file of weights, of which ``start_as`` says the size where its names do
-    not. Which parts move, from when on and how fast is chosen by the number of rows, and said.
+    ``start`` is a trained model to begin from: a run folder, a published size ("resnet50", "minilm", or
+    "resnet50:IMAGENET1K_V2"), a folder with an encoder of texts and its tokenizer, or a file of weights, of
+    which ``start_as`` says the size where its names do not. Which parts move, from when on and how fast is
+    chosen by the number of rows, and said.
     """
     model, place = (None, Path(model)) if data is None else (model, Path(data))
     import torch  # noqa: F401 - first, since the budget does not pay for it
@@ -64,8 +65,8 @@ def fit(
     given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
     source = beginning(start, start_as, model, place)
-    plan = propose(place, options, given, model, optimizer, balance, say, source)
-    plan.origin.update(own_loss=name_of(loss), time=budget.seconds if budget is not None else None)
+    plan = propose(place, options, given, model, optimizer, balance, say, source, budget and budget.seconds)
+    plan.origin.update(own_loss=name_of(loss))
     run = begin(out, plan.name, {"origin": plan.origin, "extra": plan.extra})
     with clean_refusal(run):
         session = Session(
@@ -136,6 +137,7 @@ def propose(
     balance: str,
     say: Callable[[str], None],
     source: "Source | None" = None,
+    time: float | None = None,
 ) -> Proposal:
     """Recognise and read the data, and say what was seen."""
     import torch
@@ -160,7 +162,7 @@ def propose(
     origin = {
         "kind": "fit", "task": task, "path": str(path.resolve()), "target": options.target,
         "text": options.text, "skip_bad": options.skip_bad, "seed": options.seed,
-        "settings": [list(p) for p in settings], "own_model": model is not None,
+        "settings": [list(p) for p in settings], "own_model": model is not None, "time": time,
         "start": source and source.described, "module": None if model is None else brought(model),
     }  # fmt: skip
     experiment, loaded = build(origin, model, optimizer, source, tell)
@@ -227,7 +229,7 @@ def build(
     if source is not None:
         from fathom.verbs.transfer import adapted
 
-        experiment = adapted(experiment, data, source, say)
+        experiment = adapted(experiment, data, source, origin.get("time"), say)
     if model is not None:
         experiment = taken_up(experiment, data, model, optimizer, origin, say)
     return override_all(experiment, origin["settings"]), data

@@ -3,6 +3,7 @@
 A source is a run folder, a published size by its name, or a file of weights. It brings a system with its
 sizes, weights under that system's names, and the pictures as it knows them: their size, how they are brought
 to it, mean and deviation go into the task, and so into the artifact. The classes are those of the new data.
+Encoders of texts, which bring their tokenizers, stand in ``encoders``.
 
 How much may move depends on how much there is to learn from (Yosinski et al. 2014, section 4; Howard and
 Ruder 2018, section 3). With ``FEW`` rows a class or more the head goes first, shortly, and then everything,
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from fathom import catalog
 from fathom.errors import InputError, unknown
 from fathom.settings import to_json
-from fathom.task import Task, task_name
+from fathom.task import Options, Task, task_name
 from fathom.training import AdamW, Experiment, GradientDescent, Unfreezing, WarmupCosine
 from fathom.training.transferred import Transferred
 
@@ -32,7 +33,10 @@ FILE = "start.safetensors"  # the weights that a run began from, in its folder
 FEW = 50  # training rows a class below which the body stays as it is, but for its last part
 PROBE, GREETING = 0.5, 0.1  # share of the run that the head has for itself, with few rows and with many
 RATE, FALL = 1e-3, 0.7  # of the head; and from each layer to the one below it
-GIVEN = "a run folder, a published size such as resnet50, or a .safetensors or .pth file"
+GIVEN = (
+    "a run folder, a published size such as resnet50 or minilm, a folder with safetensors and a tokenizer, or"
+    " a .safetensors or .pth file"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,8 @@ def source(start: str | Path, size: str | None = None) -> Source:
 
     Raises ``InputError`` for what is not there, damaged, of another family, or of no system here.
     """
+    from fathom.training.model_folder import CONFIG
+    from fathom.verbs import encoders
     from fathom.verbs.recognising import sizes
 
     path, name = Path(start), str(start).partition(":")[0]
@@ -65,13 +71,18 @@ def source(start: str | Path, size: str | None = None) -> Source:
         return from_file(path, size)
     if size is not None:
         raise InputError(f"--as {size} tells what a file is, and --from {start} is none; leave it out")
+    if (path / CONFIG).is_file():
+        return encoders.in_folder(path)
     if path.is_dir():
         return from_run(path)
     if name in sizes():
         return from_published(str(start), name)
+    if name in encoders.starts():
+        return encoders.named(str(start))
     if path.suffix or len(path.parts) > 1:
         raise InputError(f"there is no {start} to begin from: give {GIVEN}")
-    raise InputError(f"{unknown('published size', name, sizes())}; to begin from, give {GIVEN}")
+    known = {**sizes(), **encoders.starts()}
+    raise InputError(f"{unknown('published size', name, known)}; to begin from, give {GIVEN}")
 
 
 def from_run(folder: Path) -> Source:
@@ -86,7 +97,8 @@ def from_run(folder: Path) -> Source:
             f"{folder} trained a module of its owner, which no file can build: fathom.fit(module, data)"
         )
     config = artifact.restore(catalog.system(description["system"]).load().Config, description["model"])
-    settings = {n: tupled(v) for n, v in description["task"]["settings"].items() if n != "class"}
+    asked = {"class", *(f.name for f in fields(Options))}  # columns are of the table, not of the weights
+    settings = {n: tupled(v) for n, v in description["task"]["settings"].items() if n not in asked}
     found = Source(
         told=f"{description['name']}, {folder}",
         system=description["system"],
@@ -199,8 +211,14 @@ def honoured(start: Source, task: Task) -> None:
             )
 
 
-def adapted(experiment: Experiment, data: "Data", start: Source, say: Callable[[str], None]) -> Experiment:
-    """``experiment`` with the model of ``start``, its head for the new classes, and a way to fine-tune it."""
+def adapted(
+    experiment: Experiment, data: "Data", start: Source, seconds: float | None, say: Callable[[str], None]
+) -> Experiment:
+    """``experiment`` with the model of ``start``, its head for the new classes, and a way to fine-tune it.
+
+    ``seconds`` is the time for the whole run, or None.
+    """
+    from fathom.verbs import encoders
     from fathom.verbs.balance import tally
 
     honoured(start, experiment.task)
@@ -218,9 +236,15 @@ def adapted(experiment: Experiment, data: "Data", start: Source, say: Callable[[
     else:
         say(f"head: drawn anew for {classes} classes; the {start.config.classes} it knew are others")
     say_how(start.fixed, say)
-    how = plan(shape(config), new, min(counts.values()), say)
+    rows, steps = min(counts.values()), experiment.steps
+    if start.system in encoders.starts():
+        still, how, steps = encoders.way(shape(config), new, experiment, data, rows, seconds, say)
+        config = replace(config, frozen=still)
+    else:
+        how = plan(shape(config), new, rows, say)
     return replace(
         experiment,
+        steps=steps,
         model=Transferred(config=config, new=new, state=state),
         learning=replace(learning, schedule=WarmupCosine(), **how),
     )

@@ -11,19 +11,24 @@ own labels, a linear layer reads the vector, whose entries are brought to a size
 
     scores of classes = V (sqrt(d) e(text)) + b
 
-With the encoder as it is, that layer is all that learns, and a few rows of each label are enough.
+With the encoder as it is, that layer is all that learns, and a few rows of each label are enough. With more
+of them the last blocks may follow. What stays as it is gives a text the same states each time, so training
+makes them once and remembers them: of each text by itself, so that they do not depend on what stood beside
+it, and a run that is resumed finds the same bits.
 
 Axes used below
     b  batch      t  time: pieces of a text      d  width
 """
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from fathom.architectures.transformers import bert
@@ -59,23 +64,35 @@ class Config:
     heads: int = 12
     hidden: int = 1536
     dropout: float = 0.1
+    epsilon: float = 1e-12  # of the norms
+    frozen: int | None = None  # first blocks that stay as they are, the embedding with them; None: all learns
 
     def __post_init__(self) -> None:
         if self.classes < 2:
             raise ValueError(f"classes is {self.classes}; it must be 2 or more")
+        if self.frozen is not None and not 0 <= self.frozen <= self.layers:
+            raise ValueError(f"frozen is {self.frozen}; it must be 0 to layers, {self.layers}, or None")
         self.encoder()
 
     def encoder(self) -> bert.Config:
         """The sizes of the BERT in it."""
-        names = ("vocabulary", "context", "width", "layers", "heads", "hidden", "dropout")
+        names = ("vocabulary", "context", "width", "layers", "heads", "hidden", "dropout", "epsilon")
         return bert.Config(**{name: getattr(self, name) for name in names})
 
     def build(self) -> "MiniLM":
         return MiniLM(self)
 
 
+ALIKE = 8  # texts that are read together, of like length: less padding to read
+ROOM = 2**28  # numbers that are remembered, a gibibyte: 6500 long texts, or 27,000 sentences
+
+
 class MiniLM(nn.Module):
-    """The encoder, its states averaged, and a linear layer that scores each class."""
+    """The encoder, its states averaged, and a linear layer that scores each class.
+
+    What ``cfg.frozen`` keeps as it is has no gradient and no dropout. Its states of the texts that training
+    has seen are remembered, as far as ``ROOM`` goes; loading weights forgets them.
+    """
 
     def __init__(self, cfg: Config) -> None:
         super().__init__()
@@ -83,16 +100,74 @@ class MiniLM(nn.Module):
         self.body = bert.Encoder(cfg.encoder())
         self.head = nn.Linear(cfg.width, cfg.classes)
         bert.init_weights(self, cfg.encoder().deviation)
+        for part in self.still:
+            part.requires_grad_(False)
+        self.memory: dict[bytes, Tensor] = {}  # tokens of a text -> what the still parts made of it
+        self.held = 0  # numbers in it
+        self.register_load_state_dict_post_hook(lambda model, _: model.forget())
+
+    @property
+    def still(self) -> list[nn.Module]:
+        """The parts of the encoder that stay as they are."""
+        return [] if self.cfg.frozen is None else [*self.body][: self.cfg.frozen + 1]
+
+    def forget(self) -> None:
+        self.memory, self.held = {}, 0
+
+    def train(self, mode: bool = True) -> "MiniLM":
+        super().train(mode)
+        for part in self.still:
+            part.eval()
+        return self
 
     def embed(self, token: Int[Tensor, "b t"]) -> Float[Tensor, "b d"]:
         """The vector of each text, of length 1."""
-        counted = bert.real(token)[:, :, None].to(self.head.weight.dtype)
-        mean = (self.body(token) * counted).sum(dim=1) / counted.sum(dim=1)
-        return F.normalize(mean, dim=1)
+        if torch.compiler.is_compiling():  # a graph has no room for what depends on the lengths
+            return mean(self.body(token), bert.real(token))
+        order = bert.real(token).sum(dim=1).argsort(stable=True)
+        vectors = [self.alike(token[rows]) for rows in order.split(ALIKE)]
+        return torch.cat(vectors)[order.argsort()]
+
+    def alike(self, token: Int[Tensor, "b t"]) -> Float[Tensor, "b d"]:
+        """The vectors of texts of like length, read only as far as the longest of them goes."""
+        real = bert.real(token)
+        longest = int((torch.arange(1, token.shape[1] + 1, device=token.device) * real).max())
+        token, real = token[:, :longest], real[:, :longest]
+        if not (self.training and self.still):
+            return mean(self.body(token), real)
+        known = [self.remembered(row[kept]) for row, kept in zip(token, real, strict=True)]
+        if self.cfg.frozen == self.cfg.layers:
+            return torch.cat(known)
+        x = nn.utils.rnn.pad_sequence(known, batch_first=True)
+        for block in [*self.body][len(self.still) :]:
+            x = block(x, real[:, None, None])
+        return mean(x, real)
+
+    @torch.no_grad()
+    def remembered(self, text: Int[Tensor, "t"]) -> Float[Tensor, "n d"]:
+        """What the still part makes of one text: states of its t tokens, or its vector where all is still."""
+        key = text.cpu().numpy().tobytes()
+        found = self.memory.get(key)
+        if found is None:
+            embed, *blocks = self.still
+            real = torch.ones_like(text, dtype=torch.bool)[None]
+            x = embed(text[None], torch.zeros_like(text)[None])
+            for block in blocks:
+                x = block(x, real[:, None, None])
+            found = mean(x, real) if self.cfg.frozen == self.cfg.layers else x[0]
+            if self.held + found.numel() <= ROOM:
+                self.memory[key], self.held = found, self.held + found.numel()
+        return found.to(self.head.weight)
 
     def forward(self, token: Int[Tensor, "b t"]) -> Float[Tensor, "b classes"]:
         """Scores of each class, of texts that begin with [CLS]; ``bert.PADDING`` fills them up."""
         return self.head(self.embed(token) * self.cfg.width**0.5)
+
+
+def mean(x: Float[Tensor, "b t d"], real: Bool[Tensor, "b t"]) -> Float[Tensor, "b d"]:
+    """The mean of the states of real pieces, of length 1."""
+    counted = real[:, :, None].to(x.dtype)
+    return F.normalize((x * counted).sum(dim=1) / counted.sum(dim=1), dim=1)
 
 
 UPSTREAMS = {  # the encoder is named as in BERT
@@ -118,6 +193,8 @@ WEIGHTS = {
 }
 PIECES = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"  # SHA-256 of its vocab.txt
 START = "text_classification"  # the kind of task that `fathom fit --from minilm` is for
+LONGEST = 256  # pieces that are read of a text, where the encoder has as many places
+KINDS = ("bert",)  # model_type of the folders that `from_folder` takes
 
 
 def minilm(weights: Any = None, classes: int = 2) -> MiniLM:
@@ -126,6 +203,26 @@ def minilm(weights: Any = None, classes: int = 2) -> MiniLM:
     What was taken over is printed and kept as ``load_report``; the linear layer begins anew.
     """
     return filled(Config(classes=classes).build(), weights)
+
+
+def from_folder(folder: str | Path, *, classes: int = 2) -> MiniLM:
+    """The encoder of a folder as transformers or sentence-transformers saves it, of any size.
+
+    It holds config.json and safetensors, in one file or sharded. Raises ``InputError`` where a file is
+    missing, where config.json asks for what BERT has not or contradicts the tensors, and where another file
+    says that texts are not gathered by the mean.
+    """
+    from fathom.errors import InputError
+    from fathom.training.model_folder import read_folder, read_json
+
+    found = read_folder(folder, kinds=KINDS)
+    told = Path(folder) / "1_Pooling" / "config.json"
+    if told.is_file() and read_json(told).get("pooling_mode_mean_tokens") is False:
+        raise InputError(f"{told} does not gather texts by the mean of their states, and this model does")
+    state = {bert.modern(name): tensor for name, tensor in found.state.items()}
+    sizes = bert.told_config(found, bert.from_transformers(state), None)
+    shared = {f.name: getattr(sizes, f.name) for f in fields(Config) if f.name not in ("classes", "frozen")}
+    return filled(Config(classes=classes, **shared).build(), state)
 
 
 def vocabulary() -> tuple[str, ...]:
@@ -141,17 +238,34 @@ def vocabulary() -> tuple[str, ...]:
     return tuple(file.read_text(encoding="utf-8").splitlines())
 
 
-def fixed() -> dict[str, Any]:
-    """What the published weights decide of the task."""
-    return {"unit": "piece", "vocabulary": vocabulary()}
+def start(given: str | Path) -> tuple[MiniLM, dict[str, Any]]:
+    """The encoder that ``fathom fit --from`` names, by a name of ``WEIGHTS`` or as a folder.
+
+    With it what its weights decide of the task: how a text is cut. Raises ``InputError``.
+    """
+    if isinstance(given, str):
+        return minilm(given), {"unit": "piece", "cased": False, "vocabulary": vocabulary()}
+    from fathom.training.piece_folder import read_pieces
+
+    model = from_folder(given)
+    known = read_pieces(given, model.cfg.vocabulary)
+    fixed = {"unit": "piece", "cased": known.cased, "vocabulary": known.vocabulary}
+    return model, fixed | ({"length": model.cfg.context} if model.cfg.context < LONGEST else {})
 
 
 def filled(model: MiniLM, weights: Any) -> MiniLM:
+    """``model`` with ``weights``, of which the encoder alone is taken; the head stays as it was drawn."""
     if weights is not None:
         from fathom.training.weights import load_weights
 
         def fitting(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-            return {n: t for n, t in bert.from_transformers(state).items() if not n.startswith("pooler.")}
+            bare = bert.from_transformers({bert.modern(name): tensor for name, tensor in state.items()})
+            foreign = [
+                n for n in bare if bert.WORDS in bare and not n.startswith(("embeddings.", "encoder."))
+            ]
+            if foreign:
+                print(f"left, for this model has no such part: {', '.join(foreign)}", file=sys.stderr)
+            return {name: tensor for name, tensor in bare.items() if name not in foreign}
 
         load_weights(
             model, weights, head=("head",), upstreams=UPSTREAMS, published=WEIGHTS["minilm"], before=fitting
@@ -168,14 +282,7 @@ def vectors(model: MiniLM, texts: Sequence[str], length: int = 256) -> Float[Ten
     from fathom.tasks.text_classification import TextClassification
 
     task = TextClassification(labels=("no", "yes"), vocabulary=vocabulary(), length=length, unit="piece")
-    token = task.encode(texts)
-    order = (token != bert.PADDING).sum(dim=1).argsort()  # of like length together: less padding to read
-    model.eval()
-    found = torch.zeros(len(token), model.cfg.width)
-    for rows in order.split(64):
-        longest = int((token[rows] != bert.PADDING).sum(dim=1).max())
-        found[rows] = model.embed(token[rows, :longest])
-    return found
+    return model.eval().embed(task.encode(texts))
 
 
 def tiny() -> "Experiment":
