@@ -1,6 +1,10 @@
 """The catalogue, the ledger, and documents whose numbers come from records."""
 
 import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,8 @@ from fathom import catalog, evidence
 from fathom.cli.command import main
 from fathom.errors import InputError
 from fathom.verbs import documents, verify
+
+HERE = Path(__file__).parent
 
 
 def test_inventory_is_whole() -> None:
@@ -161,6 +167,135 @@ def test_what_must_run_is_unproven_until_a_record_says_so(
     verify.store(f"claims/{name}.json", claim_record(name))
     (row,) = evidence.table(["NF14"])
     assert row["trained"] == {"ok": True, "fresh": True, "record": f"evidence/claims/{name}.json"}
+
+
+def topic_record(name: str, **changes: Any) -> dict[str, Any]:
+    return {"topic": name, "passed": True, "code": evidence.topic_hash(name)} | changes
+
+
+def test_a_row_is_taught_when_a_topic_that_names_it_proved_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when it is only to come, nor when the proof failed; and fresh while nothing changed since."""
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    assert {"CL01"} == set(catalog.topics()["convolution"].rows) and "cnn" not in catalog.topics()
+    file = "evidence/topics/convolution.json"
+
+    def taught(row: str = "CL01") -> dict[str, Any]:
+        return evidence.table([row])[0]["taught"]
+
+    assert taught() == {"ok": False, "fresh": False, "record": None}
+    verify.store("topics/convolution.json", topic_record("convolution"))
+    assert taught() == {"ok": True, "fresh": True, "record": file}
+    assert not taught("CL04")["ok"], "no written topic names it"
+    verify.store("topics/convolution.json", topic_record("convolution", code="0" * 64))
+    assert taught() == {"ok": True, "fresh": False, "record": file}
+    verify.store("topics/convolution.json", topic_record("convolution", passed=False))
+    assert taught() == {"ok": False, "fresh": True, "record": file}
+    verify.store("topics/cnn.json", {"topic": "cnn", "passed": True, "code": "0" * 64})
+    assert set(evidence.topics()) == {"convolution"}, "a record without its topic is none"
+
+
+def test_of_several_topics_one_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    mlp, backprop = catalog.topics()["mlp"], catalog.topics()["backprop"]
+    both = {"mlp": mlp, "backprop": replace(backprop, rows=(*backprop.rows, "NF04"))}
+    monkeypatch.setattr(catalog, "topics", lambda: both)
+    row = catalog.inventory()["NF04"]
+    failed, old = topic_record("mlp", passed=False), topic_record("mlp", code="0" * 64)
+    for first, told in ((failed, (True, True)), (old, (True, True)), (topic_record("mlp"), (True, True))):
+        found = evidence.taught(row, {"mlp": first, "backprop": topic_record("backprop")})
+        assert found is not None and (found["ok"], found["fresh"]) == told
+    stale = topic_record("backprop", code="0" * 64)
+    found = evidence.taught(row, {"mlp": failed, "backprop": stale})
+    assert found == {"ok": True, "fresh": False, "record": "evidence/topics/backprop.json"}
+
+
+def test_the_catalogue_and_the_map_read_the_same_heads() -> None:
+    from fathom.learn.engine import curriculum
+
+    written = {slug: head for slug, head in curriculum.heads().items() if head.written}
+    assert {name: topic.rows for name, topic in catalog.topics().items()} == {
+        slug: head.rows for slug, head in written.items()
+    }
+
+
+def test_the_hash_of_a_topic_sees_its_folder_the_library_and_the_grader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = catalog.topics()["convolution"]
+    copied = tmp_path / "convolution"
+    shutil.copytree(topic.path, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(catalog, "topics", lambda: {"convolution": replace(topic, path=copied)})
+
+    def now() -> str:
+        evidence.topic_hash.cache_clear()
+        return evidence.topic_hash("convolution")
+
+    try:
+        first = now()
+        page = copied / "topic.md"
+        page.write_bytes(page.read_bytes().replace(b"\n", b"\r\n"))  # as some checkouts have it
+        (copied / "figure.cpython-311.pyc").write_bytes(b"compiled")
+        assert now() == first
+        exercise = copied / "exercises" / "slide.py"
+        before = exercise.read_text(encoding="utf-8")
+        exercise.write_text(before.replace("HINTS", "HINTS "), encoding="utf-8")
+        assert now() != first
+        exercise.write_text(before, encoding="utf-8")
+        assert now() == first
+        for name in ("fundamentals/convolution/convolution.py", "learn/engine/grade.py"):
+            with monkeypatch.context() as patched:
+                changed = catalog.ROOT / name
+                patched.setattr(evidence, "tree_hash", hash_with_change(changed))
+                evidence.module_hash.cache_clear()
+                assert now() != first, name
+    finally:
+        evidence.module_hash.cache_clear()
+        evidence.topic_hash.cache_clear()
+
+
+def hash_with_change(changed: Path) -> Any:
+    """The hash of a file's tree, as if this one had changed."""
+    real = evidence.tree_hash
+    return lambda file: b"another" if file == changed else real(file)
+
+
+def test_what_a_topic_uses_is_quoted_on_its_page_or_imported() -> None:
+    used = evidence.used(catalog.topics()["convolution"].path)
+    assert {"fathom.fundamentals.convolution.convolution", "fathom.fundamentals.optimizers.sgd"} <= used
+
+
+def test_a_row_about_the_curriculum_is_fulfilled_by_a_file_or_a_page_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a file names its rows; no page is about them, so they are not taught."""
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    shown = {row["id"]: row for row in evidence.table(["LP"])}
+    assert catalog.curriculum()["LP01"].name == "roadmaps.py"
+    for row in catalog.curriculum():
+        assert shown[row]["readable"]["ok"] and shown[row]["taught"] is None
+        assert row.startswith(evidence.CURRICULUM) and row in catalog.inventory()
+    named = {row for topic in catalog.topics().values() for row in topic.rows}
+    for row in set(shown) - set(catalog.curriculum()):
+        assert shown[row]["readable"]["ok"] is (row in named), row
+        assert not shown[row]["taught"]["ok"]
+
+
+def test_a_file_that_fulfils_a_row_has_a_test_of_that_name() -> None:
+    """The row's criterion, as it stands in the inventory: test_lp01_..."""
+    tests = "".join(f.read_text(encoding="utf-8") for f in sorted((HERE / "learn").glob("test_*.py")))
+    for row in catalog.curriculum():
+        assert f"\ndef test_{row.lower()}_" in tests, row
+
+
+def test_the_catalogue_needs_no_torch() -> None:
+    code = (
+        "import sys; from fathom.cli.command import main; main(['catalog', 'LP', 'CL01', 'NF']);"
+        "assert 'torch' not in sys.modules and 'fathom.learn' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_row_of_the_first_chapters_can_be_read() -> None:

@@ -2,7 +2,8 @@
 
 Nothing registers itself. A system is a file that holds a literal ``CARD``; a primitive is one that lies
 in ``fundamentals/``; a recipe is a public function of a file in ``recipes/``; a task is a file in ``tasks/``;
-a claim is a file of ``claims/`` that holds a literal ``CLAIM``.
+a claim is a file of ``claims/`` that holds a literal ``CLAIM``; a topic is a folder of ``learn/topics/`` with
+a page, and a file of ``learn/`` that is itself what the roadmap asks for says so in a literal ``ROWS``.
 Reading syntax trees keeps ``fathom list`` fast and free of torch, and a broken optional
 dependency cannot hide the rest. These are also the only names that may be looked up when a
 run folder or an artifact is opened: no file of a user ever names something to import.
@@ -14,6 +15,7 @@ import csv
 import importlib
 import importlib.resources
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,6 +76,15 @@ class ClaimEntry:
 
     def load(self) -> ModuleType:
         return importlib.import_module(self.module)
+
+
+@dataclass(frozen=True)
+class TopicEntry:
+    """A topic of the curriculum that is written: its name is that of its folder."""
+
+    name: str  # "gradient-descent"
+    path: Path  # the folder
+    rows: tuple[str, ...]  # what it teaches, by the head of its page
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,31 @@ def claims() -> dict[str, ClaimEntry]:
         if fields is None:
             raise ValueError(f"{path}: a file of claims/ holds a literal CLAIM = Claim(...)")
         found[path.stem] = ClaimEntry(path.stem, _module(path), path, Claim(**fields))
+    return found
+
+
+@cache
+def topics() -> dict[str, TopicEntry]:
+    """Every topic that has a page, by name. Reads the heads of the pages alone."""
+    found: dict[str, TopicEntry] = {}
+    for page in sorted((ROOT / "learn" / "topics").glob("*/topic.md")):
+        head = page.read_text(encoding="utf-8").removeprefix("+++").partition("\n+++")[0]
+        name, rows = page.parent.name, tomllib.loads(head).get("rows", [])
+        found[name] = TopicEntry(name, page.parent, tuple(rows))
+    return found
+
+
+@cache
+def curriculum() -> dict[str, Path]:
+    """Rows that ask for a part of the curriculum itself, and the file of ``learn/`` that is it."""
+    found: dict[str, Path] = {}
+    for path in sorted((ROOT / "learn").rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if "\nROWS = " not in source:
+            continue
+        for node in ast.parse(source).body:
+            if is_named(node, "ROWS"):
+                found |= dict.fromkeys(ast.literal_eval(node.value), path)
     return found
 
 

@@ -5,13 +5,16 @@
 canary: the losses of 20 steps of that very recipe on little data. A record is fresh when today's code
 has the hash of the record, or of the last time its canary was seen to sing the same losses.
 ``evidence/primitives.json`` holds the same for primitives, which have twins and tests and no run, and
-``evidence/claims/`` what was seen of each claim, whether it held or not.
+``evidence/claims/`` what was seen of each claim, whether it held or not. ``evidence/topics/`` holds what came
+of the self-test of each topic, written by ``fathom learn selftest --record``; its hash is that of the topic's
+folder, of the grader, and of the code of the library that the page quotes or uses.
 """
 
 import ast
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,6 +25,9 @@ from fathom import catalog
 CANARIES = "canaries.json"
 PRIMITIVES = "primitives.json"
 CLAIMS = "claims"  # the folder of their records
+TOPICS = "topics"  # and that of those of topics
+GRADER = "fathom.learn.engine.grade"  # what decides whether an exercise holds
+CURRICULUM = "LP"  # the chapter whose rows ask for pages and parts of the curriculum
 PARTS = ("readable", "parity", "trained", "ships", "taught")
 
 
@@ -56,9 +62,18 @@ def primitives() -> dict[str, dict[str, Any]]:
 
 def claims() -> dict[str, dict[str, Any]]:
     """The record of each claim, by its name."""
-    files = sorted((folder() / CLAIMS).glob("*.json"))
-    found = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in files}
-    return {name: record for name, record in found.items() if name in catalog.claims()}
+    return {name: record for name, record in inside(CLAIMS).items() if name in catalog.claims()}
+
+
+def topics() -> dict[str, dict[str, Any]]:
+    """The record of the self-test of each topic, by its name."""
+    return {name: record for name, record in inside(TOPICS).items() if name in catalog.topics()}
+
+
+def inside(part: str) -> dict[str, dict[str, Any]]:
+    """The records in a folder of the ledger, by the name of their file."""
+    files = sorted((folder() / part).glob("*.json"))
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
 def fresh(record: dict[str, Any]) -> bool:
@@ -84,6 +99,30 @@ def claim_hash(name: str) -> str:
 def entry_hash(name: str) -> str:
     """The same of a system or primitive and all it imports from here."""
     return module_hash(catalog.entry(name).module)
+
+
+@cache
+def topic_hash(name: str) -> str:
+    """SHA-256 over the folder of a topic, the grader, and the code here that the topic quotes or uses."""
+    folder, grader = catalog.topics()[name].path, locate(GRADER)
+    assert grader is not None
+    total = hashlib.sha256(tree_hash(grader))
+    for file in sorted(f for f in folder.rglob("*") if f.is_file() and f.suffix != ".pyc"):
+        text = file.read_bytes().replace(b"\r\n", b"\n")
+        total.update(file.relative_to(folder).as_posix().encode() + hashlib.sha256(text).digest())
+    total.update(module_hash(*sorted({*used(folder), *imports(grader)})).encode())
+    return total.hexdigest()
+
+
+def used(topic: Path) -> set[str]:
+    """Modules that the page in a folder quotes, or that its fences, figures and exercises import."""
+    page = (topic / "topic.md").read_text(encoding="utf-8")
+    found = set(re.findall(r"^:::source (fathom[\w.]*):", page, re.MULTILINE))
+    for fence in re.findall(r"^```python\b[^\n]*\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        found |= set(_imports(ast.parse(fence)))
+    for file in topic.rglob("*.py"):
+        found |= set(imports(file))
+    return found
 
 
 @cache
@@ -149,7 +188,7 @@ def tree_hash(file: Path) -> bytes:
 
 def table(wanted: list[str] | None = None) -> list[dict[str, Any]]:
     """Inventory, cards and records joined: one entry a row; ``wanted`` names chapters or rows."""
-    kept, said = records(), claims()
+    kept, said, lessons = records(), claims(), topics()
     made_by: dict[str, list[catalog.Entry]] = {}
     for entry in catalog.entries().values():
         for row in entry.card.rows:
@@ -158,22 +197,24 @@ def table(wanted: list[str] | None = None) -> list[dict[str, Any]]:
     for row in catalog.inventory().values():
         if wanted and row.id not in wanted and row.id[:2] not in wanted and row.chapter not in wanted:
             continue
-        rows.append({"id": row.id, "item": row.item} | parts(row, made_by.get(row.id, []), kept, said))
+        found = parts(row, made_by.get(row.id, []), kept, said)
+        rows.append({"id": row.id, "item": row.item} | found | {"taught": taught(row, lessons)})
     return rows
 
 
 def parts(
     row: catalog.Row, entries: list[catalog.Entry], kept: dict[str, Any], said: dict[str, Any]
 ) -> dict[str, Any]:
-    """The five promises of one row: null where it does not apply, else ok, fresh and the record.
+    """The first four promises of one row: null where it does not apply, else ok, fresh and the record.
 
-    Readable is a row about which there is a system, a primitive or a claim. What it asks to be trained
+    Readable is a row about which there is a system, a primitive or a claim; of the curriculum, the part or
+    the page that it asks for. What it asks to be trained
     ("T:"), or to run from end to end ("Runs:"), was seen where a record says so.
     """
     made = {e.name for e in entries}
     own = [r for r in kept.values() if r["system"] in made]
     about = [said.get(n) for n, c in catalog.claims().items() if row.id in c.claim.rows]
-    readable = bool(entries or about)
+    readable = bool(entries or about or (row.id.startswith(CURRICULUM) and part_of_curriculum(row)))
     found: dict[str, Any] = {"readable": {"ok": readable, "fresh": readable, "record": None}}
     found["parity"] = equal_to(entries, own) if has(row, "P:") else None
     found["trained"] = shown(about, own) if has(row, "T:") or has(row, "Runs:") else None
@@ -181,8 +222,29 @@ def parts(
         found["trained"] = {"ok": None, "amber": "needs a GPU", "record": None}
     ships = judge(own, lambda r: bool(r["export"] and r["export"]["equal"]))
     found["ships"] = ships if has(row, "T:") and (own or not about) else None
-    found["taught"] = {"ok": False, "fresh": False, "record": None}
     return found
+
+
+def part_of_curriculum(row: catalog.Row) -> bool:
+    """Whether a file or a page of ``learn/`` says that it is what the row asks for."""
+    return row.id in catalog.curriculum() or any(row.id in t.rows for t in catalog.topics().values())
+
+
+def taught(row: catalog.Row, lessons: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Whether a topic that names the row proved itself; null for what the curriculum itself fulfils.
+
+    Of several topics one is enough; a fresh record goes before an older one, and one that passed before one
+    that did not.
+    """
+    if row.id in catalog.curriculum():
+        return None
+    found = [
+        {"ok": r["passed"], "fresh": r["code"] == topic_hash(n), "record": f"evidence/{TOPICS}/{n}.json"}
+        for n, r in lessons.items()
+        if row.id in catalog.topics()[n].rows
+    ]
+    nothing = {"ok": False, "fresh": False, "record": None}
+    return max(found, key=lambda told: (told["ok"], told["fresh"]), default=nothing)
 
 
 def shown(about: list[dict[str, Any] | None], own: list[dict[str, Any]]) -> dict[str, Any]:

@@ -14,18 +14,20 @@ ACTIONS = {
     "watch": "grade your answer again at each save",
     "check": "grade it once, or take the quiz of a topic",
     "reset": "begin an exercise anew; what you wrote is kept beside it",
-    "selftest": "prove that every exercise works",
+    "selftest": "prove that exercises, quotes and code of every page hold",
 }
 BELONGS = {  # option -> the actions that know it
     "track": ("list",), "roadmap": ("list",), "to": ("list",), "hours": ("list",), "json": ("list", "check"),
-    "skip": ("next",), "hint": ("check",), "solution": ("check",), "answers": ("check",), "port": (None,),
-    "no_open": (None,),
+    "skip": ("next",), "hint": ("check",), "solution": ("check",), "answers": ("check",),
+    "record": ("selftest",), "port": (None,), "no_open": (None,),
 }  # fmt: skip
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=ACTIONS, help="see below; without one, the pages open")
-    parser.add_argument("name", nargs="?", help="a topic, an exercise, topic/exercise or topic/quiz")
+    parser.add_argument(
+        "name", nargs="*", help="a topic, an exercise, topic/exercise or topic/quiz; of selftest, topics"
+    )
     parser.add_argument("--track", metavar="LEVEL", help="list: beginner, intermediate or advanced")
     parser.add_argument("--roadmap", metavar="CODE", help="list: in the order of a roadmap, 000 to 004")
     parser.add_argument("--to", metavar="TOPIC", help="list: all that leads to a topic")
@@ -35,6 +37,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--solution", action="store_true", help="check: show one way to do it instead")
     parser.add_argument("--answers", metavar="B,A,C", help="check: the letters for a quiz, for scripts")
     parser.add_argument("--json", action="store_true", help="list, check: one object a line")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="selftest, authors: keep what came of it, where that is not fresh",
+    )
     parser.add_argument("--port", type=int, help="of the pages (default: 8642, or a free one; 0: a free one)")
     parser.add_argument("--no-open", action="store_true", help="print the address of the pages, open nothing")
     parser.add_argument("--bless", metavar="TOPIC", help="authors: its notes fit the code that they quote")
@@ -49,6 +56,10 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--{option.replace('_', '-')} belongs to: {known}")
     if args.bless is not None:
         return bless(args.bless)
+    if args.action != "selftest":
+        if len(args.name) > 1:
+            raise InputError(f"one name at a time; {' and '.join(args.name)} are {len(args.name)}")
+        args.name = next(iter(args.name), None)
     if args.action is None:
         return open_pages(args)
     return {
@@ -179,19 +190,27 @@ def reset(args: argparse.Namespace) -> int:
 
 
 def selftest(args: argparse.Namespace) -> int:
+    """0 when all holds, 1 when something does not."""
     from fathom.learn.engine.curriculum import heads, topic
     from fathom.learn.engine.worker import Worker
-    from fathom.learn.terminal import practice
+    from fathom.learn.terminal import proving
 
-    if args.name:
-        topic(args.name)
-    slugs = [args.name] if args.name else [slug for slug, head in heads().items() if head.written]
-    failed = 0
-    for key, complaint in practice.selftest(Worker(), slugs):
-        failed += bool(complaint)
-        print(f"{'FAILED' if complaint else 'holds '}  {key}  {complaint}".rstrip(), flush=True)
+    slugs = list(dict.fromkeys(args.name)) or [slug for slug, head in heads().items() if head.written]
+    for slug in slugs:
+        topic(slug)
+    if args.record:
+        proving.must_have_a_ledger()
+    worker, failed = Worker(), 0
+    for slug in slugs:
+        if args.record and proving.proven(slug):
+            print(f"fresh   {slug}", flush=True)
+            continue
+        told = proving.prove(worker, slug)
+        for what, complaint in proving.recorded(slug, told) if args.record else told:
+            failed += bool(complaint)
+            print(f"{'FAILED' if complaint else 'holds '}  {slug}/{what}  {complaint}".rstrip(), flush=True)
     if failed:
-        print(f"{failed} of the exercises do not do what they promise", file=sys.stderr)
+        print(f"{failed} of these do not hold what they promise", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -20,6 +20,7 @@ from fathom.errors import InputError, unknown
 from fathom.learn.engine.curriculum import find, heads, needed_for
 from fathom.learn.engine.topic import LEVELS, Head
 
+ROWS = ("LP01", "LP02", "LP03", "LP04")  # of the inventory: tracks, weeks, six stages, eight parts
 HOURS = (0.5, 80.0)  # per week
 
 
