@@ -29,6 +29,7 @@ def write_report(session: "Session", notes: list[str] | None = None) -> Path:
     if split is not None:
         evaluation = session.extra.get(f"evaluation/{split_name}") or evaluate_again(session, split)
         sections = [*baseline_section(session, data), *task.sections(evaluation, split)]
+        sections += where_it_looked(session, evaluation, split)
         sections += dead_units(session, split if data.valid is None else data.valid)
         headline = quoted(record["result"], f"{split_name}/{evaluation.headline}")
     card = card_of(record)
@@ -65,6 +66,14 @@ def evaluate_again(session: "Session", split: Any) -> Evaluation:
 
     task = session.experiment.task
     return task.evaluate(Boundary(task, trained_model(session)), split)
+
+
+def where_it_looked(session: "Session", evaluation: Evaluation, split: Any) -> list[Any]:
+    """The places that spoke for a class on pictures of ``split``; empty where it holds no pictures."""
+    from fathom.report.class_maps import class_map_sections
+    from fathom.verbs.finish import trained_model
+
+    return class_map_sections(session.experiment.task, trained_model(session), evaluation, split)
 
 
 def dead_units(session: "Session", split: Any) -> list[Any]:
@@ -116,13 +125,21 @@ def baseline_section(session: "Session", data: Any) -> list[Any]:
     return beside.section(metrics, beside.kept(run.folder), ours)
 
 
+def parameters(record: dict[str, Any]) -> str:
+    """How many numbers the model has, and how many of them learned where some stood still."""
+    total, learned = record["parameters"], record.get("learned")
+    if not learned or learned >= total:
+        return f"{total:,}"
+    return f"{total:,}, of which {learned:,} learned ({learned / total:.2%})"
+
+
 def cost(record: dict[str, Any]) -> dict[str, str]:
     """Time, memory, size and machine, in words."""
     result = record["result"]
     return {
         "training": f"{result['seconds']:.1f} s",
         "steps": str(record["steps"]),
-        "parameters": f"{record['parameters']:,}",
+        "parameters": parameters(record),
         "peak memory": f"{result['memory'] / 2**20:,.0f} MiB" if result["memory"] else "not known",
         "machine": f"{record['machine']['processor']}, {record['threads']} threads, {record['device']}",
         "seed": str(record["seed"]),
