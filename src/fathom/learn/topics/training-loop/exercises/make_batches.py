@@ -1,7 +1,7 @@
 """Cut an epoch into batches.
 
-You get the numbers of all examples, already shuffled, and the size of a batch. Return a list of tensors: the
-first `size` numbers, the next `size` numbers, and so on. If the size does not divide the count, the last
+You get the row numbers of all examples, already shuffled, and the size of a batch. Return a list of tensors:
+the first `size` row numbers, the next `size`, and so on. If the size does not divide the count, the last
 batch is smaller. Every example must be in exactly one batch.
 """
 

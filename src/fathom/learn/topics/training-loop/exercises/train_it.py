@@ -1,10 +1,11 @@
 """Train a network.
 
-You get a model, a list of batches and a learning rate. Train with plain SGD, one step for each batch, with
-cross-entropy as the loss. Return the model, ready for use.
+You get a model, batches of inputs and labels, and a learning rate. Train with plain SGD, which is `w - r * g`
+and nothing more, one step for each batch. The loss is cross-entropy. Torch's own `torch.optim.SGD` and
+`F.cross_entropy` are welcome. Return the model in the mode for use.
 
 You are graded twice: your weights after 40 given batches must be those of the right loop, and after 300
-batches 93 of 100 new points must be on the right side.
+batches 93 of 100 new points must get the right label.
 """
 
 import math

@@ -1,7 +1,8 @@
 """Measure on data that was kept aside.
 
 You get a model and a list of batches. Return the mean loss over all **examples**, as a number. The loss is
-cross-entropy. Measure in the mode for use, and leave the model in the mode in which you found it.
+cross-entropy. Measure in the mode for use, and leave the model in the mode in which you found it:
+`model.training` says which one that is.
 """
 
 import torch
