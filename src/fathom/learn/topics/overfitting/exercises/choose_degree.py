@@ -1,7 +1,7 @@
 """Choose by the right error.
 
 You get training points, validation points, some degrees, and a function `fit`. Calling `fit(x, y, degree)`
-lays a curve of that degree through points and returns a function, so that `fit(x, y, degree)(new_x)` are its
+fits a curve of that degree to points and returns a function, so that `fit(x, y, degree)(new_x)` are its
 predictions at other places.
 
 Return the degree whose curve has the smallest mean squared error on the validation points. Fit to the

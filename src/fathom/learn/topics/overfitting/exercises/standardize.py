@@ -2,7 +2,7 @@ r"""Prepare data without peeking.
 
 Inputs should be of a similar size: from each column subtract its mean, and divide by its deviation. You get
 training rows and validation rows. Measure mean and deviation on the **training** rows alone, and use them for
-both. The deviation is
+both. No column is constant. The deviation is
 
 $$ \sqrt{\text{mean of } (x - \text{mean})^2} $$
 
@@ -17,7 +17,7 @@ from fathom.learn.engine.grade import Answer, Fail, must_be_tensor
 HINTS = (
     "train.mean(dim=0) is a mean for each column.",
     "train.std(dim=0, correction=0) is the deviation as written above.",
-    "The validation rows get the same two lists: they are only served, never asked.",
+    "The validation rows get the same two lists: nothing is measured on them.",
 )
 PASSED = "The validation rows had no say in it, so their loss may be believed."
 
@@ -81,7 +81,7 @@ def wrong_one_for_all(train: Tensor, validation: Tensor) -> tuple[Tensor, Tensor
 def wrong_correction(train: Tensor, validation: Tensor) -> tuple[Tensor, Tensor]:
     """Nearly right: std of torch divides by n - 1 by itself. The deviation here divides by n.
 
-    Correction=0.
+    Give it correction=0.
     """
     mean, deviation = train.mean(dim=0), train.std(dim=0)
     return (train - mean) / deviation, (validation - mean) / deviation
