@@ -12,6 +12,7 @@ from fathom.errors import InputError, unknown
 # Where a value can be exchanged for another by its name: the declared type, what it is called, and the module
 # whose ``choices()`` says which names there are.
 EXCHANGED = {
+    "Adaptation": ("adaptation", "fathom.training.adaptation"),
     "OptimizerConfig": ("optimizer", "fathom.training.optim"),
     "Schedule": ("schedule", "fathom.training.schedules"),
 }

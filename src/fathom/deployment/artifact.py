@@ -3,6 +3,7 @@
     model/
         artifact.json        task with its label space, preprocessing, ports, system, sizes
         weights.safetensors  the weights of the system's model
+        adapter.safetensors  what an adaptation learned, alone, where there was one
         model.onnx           the same network, for any ONNX runtime (with the ``export`` extra)
         equality.json        the measured differences between the two
         calibration.json     a temperature found afterwards (``deployment.temperature``), where there is one
@@ -94,6 +95,10 @@ def write(
     (folder / temperature.FILE).unlink(missing_ok=True)
     weights = {n: t.detach().cpu().contiguous().clone() for n, t in model.state_dict().items()}
     _replace(folder / "weights.safetensors", save(weights))
+    if hasattr(model, "adaptation"):
+        from fathom.training.adapter_file import FILE, save_adapter
+
+        save_adapter(model, folder / FILE)
     description = {
         "format": FORMAT,
         "name": name,
@@ -103,6 +108,7 @@ def write(
         "outputs": [dataclasses.asdict(p) for p in task.outputs()],
         "system": system,
         "model": to_json(model.cfg) if system else None,
+        "adaptation": to_json(getattr(model, "adaptation", None)),
         "digest": digest,
         **facts,
     }
@@ -172,6 +178,10 @@ def load_model(folder: Path, description: dict[str, Any]) -> Any:
 
     module = catalog.system(description["system"]).load()
     model = restore(module.Config, description["model"]).build()
+    if description.get("adaptation"):
+        from fathom.training.adapter_file import restored
+
+        restored(description["adaptation"]).apply(model)
     data = (folder / "weights.safetensors").read_bytes()
     try:
         model.load_state_dict(load(data), strict=True)

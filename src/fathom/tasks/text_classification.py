@@ -70,7 +70,7 @@ class TextClassification:
 
     @classmethod
     def fitted(
-        cls, labels: tuple[str, ...], texts: Sequence[str], unit: str = "word", **columns: str
+        cls, labels: tuple[str, ...], texts: Sequence[str], unit: str = "word", **columns: Any
     ) -> "TextClassification":
         """With the words of ``texts``, which are training texts, the most frequent first."""
         read = [list(text) if unit == "character" else words(text) for text in texts]

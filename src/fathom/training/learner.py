@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from fathom.fundamentals.optimizers.gradient_clipping import clip_adaptive, clip_norm, total_norm
 from fathom.fundamentals.optimizers.sharpness_aware import SharpnessAware
 from fathom.fundamentals.optimizers.weight_averaging import WeightAverage, exponential
+from fathom.training.adaptation import Adaptation, Whole
 from fathom.training.guard import NonFinite
 from fathom.training.loop import Metrics
 from fathom.training.objectives import Objective
@@ -30,6 +31,7 @@ class GradientDescent:
     objective: Objective
     optimizer: OptimizerConfig
     schedule: Schedule = field(default_factory=Constant)
+    adaptation: Adaptation = field(default_factory=Whole)  # what learns in the place of the weights
     unfreezing: Unfreezing = field(default_factory=Unfreezing)  # which parts move, and from when on
     # Clipped in this order: a unit with too long a gradient is cut before it shortens all the others.
     clip_adaptive: float | None = None  # longest gradient of a unit (row, kernel), as a share of its weights
@@ -54,6 +56,11 @@ class GradientDescent:
             raise ValueError(
                 "schedule is Plateau, and the optimizer has a scheduler that sets the rate: leave one out"
             )
+        if isinstance(self.optimizer, Live) and not isinstance(self.adaptation, Whole):
+            raise ValueError(
+                "adaptation adds weights that a live optimizer does not hold: apply it to the module first,"
+                " and make the optimizer then"
+            )
         if planned and self.unfreezing.stages:
             raise ValueError(
                 "unfreezing parts the optimizer's groups, and its scheduler knows those it had: leave one out"
@@ -69,6 +76,7 @@ class GradientLearner:
     def __init__(self, how: GradientDescent, model: nn.Module, steps: int, parallel: Parallel) -> None:
         self.how, self.steps, self.objective = how, steps, how.objective
         self.raw = model
+        how.adaptation.apply(model)
         self.optimizer: Optimizer = how.optimizer.build(model)
         self.frozen = how.unfreezing.of(model)
         self.frozen.part(self.optimizer)

@@ -118,6 +118,8 @@ def trained_model(session: "Session") -> Any:
     if description["system"]:
         return artifact.load_model(folder, description)
     model = session.experiment.build()
+    if (how := getattr(session.experiment.learning, "adaptation", None)) is not None:
+        how.apply(model)
     try:
         model.load_state_dict(load((folder / "weights.safetensors").read_bytes()))
     except RuntimeError as error:

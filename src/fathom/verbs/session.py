@@ -174,7 +174,13 @@ def describe(session: Session, learner: "Learner", data: "Data", parallel: "Para
         code=code_digest(),
         data=dict(data.facts),
         parameters=sum(p.numel() for p in learner.model.parameters()),
+        learned=sum(p.numel() for p in {id(p): p for p in held(learner)}.values() if p.requires_grad),
     )
+
+
+def held(learner: "Learner") -> list[Any]:
+    """The parameters that the optimizers of ``learner`` move."""
+    return [p for o in learner.optimizers.values() for group in o.param_groups for p in group["params"]]
 
 
 def flat(experiment: "Experiment") -> dict[str, Any]:

@@ -106,10 +106,20 @@ def from_run(folder: Path) -> Source:
         labels=tuple(settings.pop("labels", ())),
         task=description["task"]["name"],
         fixed=settings,
-        state=read_safetensors(place / "weights.safetensors").state,
+        state=merged_state(place, description) or read_safetensors(place / "weights.safetensors").state,
     )
     whole(found, place / "weights.safetensors")
     return found
+
+
+def merged_state(place: Path, description: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """The weights of an adapted model with what was learned in them; empty for one that is not adapted."""
+    from fathom.deployment.artifact import load_model
+    from fathom.training.adaptation import merge
+
+    if not description.get("adaptation"):
+        return {}
+    return merge(load_model(place, dict(description))).state_dict()
 
 
 def whole(start: Source, file: Path) -> None:
