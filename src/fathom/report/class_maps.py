@@ -2,8 +2,8 @@
 
 Half of them are the errors of which the model was surest, with the places that spoke for the true class
 beside; the others are right answers, the surest of each class. The places are those of Grad-CAM at the last
-feature maps, and as coarse as those (``fundamentals.explanation.grad_cam``). A task that does not give shares
-of classes for pictures, and a model without such maps, have no section.
+feature maps of some extent, and as coarse as those (``fundamentals.explanation.grad_cam``). A task that does
+not give shares of classes for pictures, and a model without such maps, have no section.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from fathom.report.pictures import Gallery, Picture
 from fathom.task import Evaluation, Task
 
 EACH = 6  # errors, and as many right answers
+PLACES = 25  # that maps should have: of fewer one learns little about where
 GLOW = np.array([255.0, 110.0, 0.0])
 STRENGTH = 0.7  # of the glow where it is brightest
 LEAST = 64  # pixels a side; smaller pictures are enlarged, or the glow would be as coarse as they are
@@ -72,7 +73,7 @@ def looked(
     try:
         (given,) = task.prepare(pictures.to(weights.device))
         given = given.to(weights.dtype)
-        name = last_maps(model, given[:1])
+        name = last_maps(model, given[:1], PLACES) or last_maps(model, given[:1])
         if name is None:
             return None
         layer = model.get_submodule(name)

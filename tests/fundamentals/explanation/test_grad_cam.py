@@ -1,5 +1,7 @@
 """Grad-CAM against captum's, on networks of this library and in place operations, and what it refuses."""
 
+from typing import Any
+
 import pytest
 import torch
 from captum.attr import LayerGradCam
@@ -25,7 +27,7 @@ def test_it_is_that_of_captum(name: str, frozen: bool) -> None:
     assert found is not None
     layer = model.get_submodule(found)
     ours = grad_cam(model, pictures, classes, layer)
-    theirs = LayerGradCam(model, layer).attribute(
+    theirs: Any = LayerGradCam(model, layer).attribute(
         pictures.requires_grad_(), target=classes.tolist(), relu_attributions=True
     )
     assert ours.shape == (3, *theirs.shape[2:]) and float(ours.max()) > 0
@@ -35,11 +37,19 @@ def test_it_is_that_of_captum(name: str, frozen: bool) -> None:
 
 def test_what_comes_after_may_work_in_place() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(18, 2))
-    outside = nn.Sequential(model[0], nn.ReLU(), *model[2:])
+    outside = nn.Sequential(model[0], nn.ReLU(), model[2], model[3])
     picture, classes = torch.randn(1, 1, 5, 5), torch.tensor([1])
     torch.testing.assert_close(
         grad_cam(model, picture, classes, model[0]), grad_cam(outside, picture, classes, outside[0])
     )
+
+
+def test_the_last_maps_of_some_extent_are_found() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1), nn.AvgPool2d(2), nn.ReLU(), nn.AvgPool2d(2), nn.AvgPool2d(2)
+    )
+    picture = torch.zeros(1, 1, 8, 8)
+    assert [last_maps(model, picture, places) for places in (1, 2, 5, 17, 65)] == ["4", "3", "2", "0", None]
 
 
 def test_a_network_without_places_has_no_maps() -> None:

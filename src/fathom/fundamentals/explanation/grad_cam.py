@@ -84,14 +84,19 @@ def maps_of(layer: nn.Module) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-def last_maps(model: nn.Module, pictures: Tensor) -> str | None:
-    """The name of the last part that gives maps of more than one place; None where no part does."""
+def last_maps(model: nn.Module, pictures: Tensor, places: int = 2) -> str | None:
+    """The name of the last part that gives maps of at least ``places`` places; None where no part does."""
     found: list[str] = []
     hooks = []
     for name, part in model.named_modules():
 
         def look(_module: nn.Module, _given: object, made: object, name: str = name) -> None:
-            if name and isinstance(made, Tensor) and made.ndim == 4 and made.shape[2] * made.shape[3] > 1:
+            if (
+                name
+                and isinstance(made, Tensor)
+                and made.ndim == 4
+                and made.shape[2] * made.shape[3] >= places
+            ):
                 found.append(name)
 
         hooks.append(part.register_forward_hook(look))
