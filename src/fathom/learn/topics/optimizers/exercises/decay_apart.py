@@ -1,8 +1,9 @@
 r"""Shrink the weights apart from the slope.
 
-An optimizer is about to move the weights by $r \cdot g / s$: the slope $g$, divided by its usual size $s$,
-times the learning rate. Weight decay of strength $c$ is to shrink the weights as well, as AdamW does it:
-apart from the slope, by the share $r c$ of what they were **before** the step.
+An optimizer is about to lower the weights by $r \, g / \sqrt{s}$: the slope $g$, divided by its usual size
+$\sqrt{s}$, times the learning rate. You get this usual size, its root already taken, as `size`. Weight decay
+of strength $c$ is to shrink the weights as well, as AdamW does it: apart from the slope, by the share $r c$
+of what they were **before** the step.
 
 Return the new weights.
 """
@@ -14,59 +15,59 @@ from fathom.learn.engine.grade import Answer, Fail, must_be_tensor, same
 
 HINTS = (
     "Two things are taken from the old weights: the step, and a share of the weights themselves.",
-    "The step is rate * g / s. The share is rate * decay * weight, and s has no business in it.",
-    "weight - rate * g / s - rate * decay * weight",
+    "The step is rate * g / size. The share is rate * decay * weight, and size has no business in it.",
+    "weight - rate * g / size - rate * decay * weight",
 )
 PASSED = "That one line is the difference between Adam with a penalty and AdamW."
 
 
-def starter(weight: Tensor, g: Tensor, s: Tensor, rate: float, decay: float) -> Tensor:
+def starter(weight: Tensor, g: Tensor, size: Tensor, rate: float, decay: float) -> Tensor:
     """For weights, slopes and usual sizes of one shape return the new weights."""
     raise NotImplementedError
 
 
-def solution(weight: Tensor, g: Tensor, s: Tensor, rate: float, decay: float) -> Tensor:
+def solution(weight: Tensor, g: Tensor, size: Tensor, rate: float, decay: float) -> Tensor:
     """For weights, slopes and usual sizes of one shape return the new weights."""
-    return weight - rate * g / s - rate * decay * weight
+    return weight - rate * g / size - rate * decay * weight
 
 
-def wrong_in_the_slope(weight: Tensor, g: Tensor, s: Tensor, rate: float, decay: float) -> Tensor:
+def wrong_in_the_slope(weight: Tensor, g: Tensor, size: Tensor, rate: float, decay: float) -> Tensor:
     """You added the decay to the slope, so it was divided by the usual size too. Subtract it apart.
 
     Otherwise weights with small slopes are pulled far more than others.
     """
-    return weight - rate * (g + decay * weight) / s
+    return weight - rate * (g + decay * weight) / size
 
 
-def wrong_no_decay(weight: Tensor, g: Tensor, s: Tensor, rate: float, decay: float) -> Tensor:
+def wrong_no_decay(weight: Tensor, g: Tensor, size: Tensor, rate: float, decay: float) -> Tensor:
     """The weights do not shrink: the decay is missing."""
-    return weight - rate * g / s
+    return weight - rate * g / size
 
 
-def wrong_without_rate(weight: Tensor, g: Tensor, s: Tensor, rate: float, decay: float) -> Tensor:
+def wrong_without_rate(weight: Tensor, g: Tensor, size: Tensor, rate: float, decay: float) -> Tensor:
     """The weights shrink by the share c at each step. It is r times c, so that it fades with the rate."""
-    return weight - rate * g / s - decay * weight
+    return weight - rate * g / size - decay * weight
 
 
-def wrong_growing(weight: Tensor, g: Tensor, s: Tensor, rate: float, decay: float) -> Tensor:
+def wrong_growing(weight: Tensor, g: Tensor, size: Tensor, rate: float, decay: float) -> Tensor:
     """The weights grow: the share is subtracted, not added."""
-    return weight - rate * g / s + rate * decay * weight
+    return weight - rate * g / size + rate * decay * weight
 
 
-def wrong_after_the_step(weight: Tensor, g: Tensor, s: Tensor, rate: float, decay: float) -> Tensor:
+def wrong_after_the_step(weight: Tensor, g: Tensor, size: Tensor, rate: float, decay: float) -> Tensor:
     """You shrank the weights after the step, so the step shrank with them.
 
     Take the share of the old weights.
     """
-    return (weight - rate * g / s) * (1 - rate * decay)
+    return (weight - rate * g / size) * (1 - rate * decay)
 
 
-def wrong_same_for_all(weight: Tensor, g: Tensor, s: Tensor, rate: float, decay: float) -> Tensor:
+def wrong_same_for_all(weight: Tensor, g: Tensor, size: Tensor, rate: float, decay: float) -> Tensor:
     """You took the same amount off every weight. A share is wanted: large weights lose more."""
-    return weight - rate * g / s - rate * decay * weight.sign()
+    return weight - rate * g / size - rate * decay * weight.sign()
 
 
-def wrong_sizes_ignored(weight: Tensor, g: Tensor, s: Tensor, rate: float, decay: float) -> Tensor:
+def wrong_sizes_ignored(weight: Tensor, g: Tensor, size: Tensor, rate: float, decay: float) -> Tensor:
     """The slope was not divided by its usual size."""
     return weight - rate * g - rate * decay * weight
 
@@ -74,8 +75,8 @@ def wrong_sizes_ignored(weight: Tensor, g: Tensor, s: Tensor, rate: float, decay
 def case(seed: int) -> tuple[Tensor, Tensor, Tensor, float, float]:
     dice = torch.Generator().manual_seed(seed)
     weight, g = (torch.randn(4, generator=dice, dtype=torch.float64) for _ in range(2))
-    s = torch.tensor([0.01, 0.5, 2.0, 30.0], dtype=torch.float64)
-    return weight, g * s, s, 0.1, 0.2
+    size = torch.tensor([0.01, 0.5, 2.0, 30.0], dtype=torch.float64)
+    return weight, g * size, size, 0.1, 0.2
 
 
 def check_shape(answer: Answer, seed: int) -> None:
@@ -83,8 +84,8 @@ def check_shape(answer: Answer, seed: int) -> None:
 
 
 def check_no_slope(answer: Answer, seed: int) -> None:
-    weight, g, s, rate, decay = case(seed)
-    found = answer(weight.clone(), torch.zeros_like(g), s.clone(), rate, decay)
+    weight, g, size, rate, decay = case(seed)
+    found = answer(weight.clone(), torch.zeros_like(g), size.clone(), rate, decay)
     if not same(found, weight * (1 - rate * decay)):
         told = [round(v, 3) for v in (found / weight).tolist()]
         raise Fail(f"Without any slope each weight keeps 0.98 of itself; yours keep {told}.")
