@@ -13,8 +13,8 @@ from fathom.learn.engine.figure import choice, figure, log_slider, slider, whole
 from fathom.learn.engine.marks import Curve, Frame, Images, Matrix, Panel, frame, number, pixels, rows
 
 KERNELS = {
-    "edge from left to right": [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]],
-    "edge from top to bottom": [[-1, -1, -1], [0, 0, 0], [1, 1, 1]],
+    "right minus left": [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]],
+    "lower minus upper": [[-1, -1, -1], [0, 0, 0], [1, 1, 1]],
     "mean of nine": [[1 / 9] * 3] * 3,
     "sharper": [[0, -1, 0], [-1, 5, -1], [0, -1, 0]],
     "outline": [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]],
@@ -46,9 +46,9 @@ def pointed(count: int, places: range) -> tuple[str, ...]:
     across=whole(0, 8, 1, "move across"),
     down=whole(0, 8, 1, "move down"),
     kernel=choice(
-        ("edge from left to right", "edge from top to bottom", "mean of nine", "sharper", "outline",
+        ("right minus left", "lower minus upper", "mean of nine", "sharper", "outline",
          "nothing but the centre"),
-        "edge from left to right", "kernel",
+        "right minus left", "kernel",
     ),
     stride=whole(1, 3, 1, "stride"),
     padding=whole(0, 1, 0, "padding"),
@@ -114,9 +114,9 @@ def drawing(name: str) -> Tensor:
 @figure(
     picture=choice(("seven", "ring", "cross", "house"), "seven", "picture"),
     kernel=choice(
-        ("edge from left to right", "edge from top to bottom", "mean of nine", "sharper", "outline",
+        ("right minus left", "lower minus upper", "mean of nine", "sharper", "outline",
          "nothing but the centre", "your own"),
-        "edge from left to right", "kernel",
+        "right minus left", "kernel",
     ),
     centre=slider(-8.0, 8.0, 1.0, "your own: centre"),
     beside=slider(-2.0, 2.0, 0.0, "your own: beside it"),
@@ -147,8 +147,8 @@ def picture(c: SimpleNamespace) -> Frame:
 
 @figure(
     hidden=choice(
-        ("edge from left to right", "edge from top to bottom", "mean of nine", "sharper", "outline"),
-        "edge from left to right", "hidden kernel",
+        ("right minus left", "lower minus upper", "mean of nine", "sharper", "outline"),
+        "right minus left", "hidden kernel",
     ),
     rate=log_slider(0.01, 1.0, 0.08, "learning rate"),
     noise=slider(0.0, 2.0, 0.0, "noise in the answers"),

@@ -5,7 +5,7 @@ Find a kernel of 3 by 3 that answers
 - 0 wherever the picture is even, bright or dark,
 - more than 0 where it is dark on the left and bright on the right,
 - less than 0 where it is bright on the left and dark on the right,
-- 0 along an edge from top to bottom, where the left and the right are alike.
+- 0 where it is dark above and bright below, or bright above and dark below, and left and right are alike.
 
 Return it as a tensor. Any that works will do.
 """
@@ -40,7 +40,7 @@ def wrong_other_side() -> Tensor:
 
 
 def wrong_top_to_bottom() -> Tensor:
-    """Your kernel finds edges from top to bottom, and sleeps at those from left to right.
+    """Your kernel compares below with above, and answers 0 where left and right differ.
 
     Turn it on its side.
     """
@@ -66,7 +66,7 @@ def wrong_right_only() -> Tensor:
 
 
 def wrong_slanted() -> Tensor:
-    """Your kernel also answers at edges from top to bottom.
+    """Your kernel also answers where above and below differ.
 
     The rows must not cancel each other, but be alike.
     """

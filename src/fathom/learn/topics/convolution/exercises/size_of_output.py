@@ -38,7 +38,7 @@ def wrong_one_side(size: int, kernel: int, stride: int, padding: int, dilation: 
 
 
 def wrong_rounded_up(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """You rounded up. A kernel that hangs over the edge does not fit there: round down."""
+    """You rounded up. A kernel that hangs over the border does not fit there: round down."""
     return -(-(size + 2 * padding - dilation * (kernel - 1) - 1) // stride) + 1
 
 
