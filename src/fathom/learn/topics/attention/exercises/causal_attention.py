@@ -77,7 +77,7 @@ def wrong_zero_scores(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def wrong_itself(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Your mask hides a place from itself, so place 0 sees nothing and becomes nan. Hide what is above.
 
-    Triu(1).
+    Take triu(1).
     """
     return attention(q, k, v, lambda square: square.triu(0))
 

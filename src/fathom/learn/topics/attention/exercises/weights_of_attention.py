@@ -5,7 +5,8 @@ the softmax, along each row, of
 
 $$ \frac{Q K^\top}{\sqrt{e}} $$
 
-where $e$ is the width of a query.
+where $e$ is the width of a query. The batch has several texts, and each is treated by itself: to turn $K$
+on its side, exchange its last two axes.
 """
 
 import math
