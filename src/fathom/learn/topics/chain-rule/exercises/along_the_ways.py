@@ -4,7 +4,8 @@ A number reaches the result in some ways. A way is a list of local slopes, one f
 the slope of the result in that number.
 
 `[[2.0, 3.0], [5.0]]` means: one way over two arrows, with the local slopes 2 and 3, and one way over a single
-arrow with the local slope 5.
+arrow with the local slope 5. With no way at all the slope is 0. A way without an arrow leads from the result
+to itself, and its slope is 1.
 """
 
 import math

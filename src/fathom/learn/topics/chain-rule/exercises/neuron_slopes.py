@@ -4,8 +4,8 @@ A neuron takes an input $x$, has a weight $w$ and a bias $b$, and answers
 
 $$ y = \tanh(w x + b) $$
 
-The function tanh bends a line into an S. Its slope at a point $z$ is $1 - \tanh(z)^2$. Return the slopes of
-$y$ in $w$, in $x$ and in $b$.
+The function tanh bends a line into an S; in code it is `torch.tanh(z)`. Its slope at a point $z$ is
+$1 - \tanh(z)^2$. Return the slopes of $y$ in $w$, in $x$ and in $b$. Each number is a tensor of shape `()`.
 """
 
 import torch
@@ -16,7 +16,7 @@ from fathom.learn.engine.grade import Answer, Fail, must_be_tensor, slope
 HINTS = (
     "Give the number in between a name: z = w x + b, and y = tanh(z).",
     "The slope of y in z is 1 - y squared. How fast does z grow with w? With x? With b?",
-    "z grows by x for each unit of w, by w for each unit of x, and by 1 for each unit of b.",
+    "z grows x times as fast as w, w times as fast as x, and just as fast as b.",
 )
 PASSED = "All three agree with small steps of the neuron itself."
 FORBIDDEN = {
