@@ -218,7 +218,8 @@ def parts(
     found: dict[str, Any] = {"readable": {"ok": readable, "fresh": readable, "record": None}}
     found["parity"] = equal_to(entries, own) if has(row, "P:") else None
     found["trained"] = shown(about, own) if has(row, "T:") or has(row, "Runs:") else None
-    if has(row, "T:") and not own and not about and "T2" in row.works and "T1" not in row.works:
+    gpu_alone = has(row, "T:") and "T2" in row.works and "T1" not in row.works
+    if gpu_alone and not found["trained"]["ok"]:  # type: ignore[index]
         found["trained"] = {"ok": None, "amber": "needs a GPU", "record": None}
     ships = judge(own, lambda r: bool(r["export"] and r["export"]["equal"]))
     found["ships"] = ships if has(row, "T:") and (own or not about) else None

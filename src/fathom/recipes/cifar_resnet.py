@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from fathom.architectures.convolutional import cifar_resnet as system
-from fathom.data.mixing import Mixup
+from fathom.data.mixing import CutMix, Mixup
 from fathom.data.photographs import DEVIATION, LABELS, MEAN, Photographs
 from fathom.data.transforms import Flip, PadCrop
 from fathom.tasks.image_classification import ImageClassification
@@ -71,3 +71,8 @@ def cifar10_few_mixup() -> Experiment:
     """The same, each picture mixed with another."""
     few = cifar10_few()
     return replace(few, augment=(*few.augment, Mixup(classes=10, alpha=0.2)))
+
+
+def cifar10_few_cutmix() -> Experiment:
+    """The same without flips and crops: in each picture a rectangle of another, and its label by area."""
+    return replace(cifar10_few(), augment=(CutMix(classes=10),))
