@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fathom.data import places
+
 MIB = 2**20
 NO_NEW_PRIVILEGES, PARENT_DEATH_SIGNAL, SECCOMP, FILTER = 38, 1, 22, 2  # numbers of prctl(2)
 
@@ -150,11 +152,12 @@ def landlock(libc: Any, folder: Path, limits: Limits) -> int:
 
 
 def readable_places(limits: Limits) -> list[str]:
-    """What Python needs to run: itself, its libraries, and what the system tells about the machine."""
+    """What Python needs to run: itself, its libraries, what the system tells of the machine; data sets."""
     home = os.path.realpath(Path.home())
     machine = [f"/proc/{name}" for name in ("self", "cpuinfo", "meminfo", "stat", "sys")]  # not its processes
     system = ("/usr", "/lib", "/lib64", "/etc", "/sys", "/dev", *machine)
-    wanted = (sys.prefix, sys.base_prefix, *sys.path, *system, *limits.readable)
+    data = map(str, places.folders())
+    wanted = (sys.prefix, sys.base_prefix, *sys.path, *system, *data, *limits.readable)
     found = {os.path.realpath(place) for place in wanted if place and os.path.exists(place)}
     return sorted(place for place in found if not (home + os.sep).startswith(place + os.sep))
 

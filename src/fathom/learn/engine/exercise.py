@@ -10,28 +10,32 @@
     solution          stands alone: it uses nothing but what the file imports
     wrong_*           typical mistakes; the docstring is what is said to whoever makes it
     case(seed)        arguments for a call
-    check_*           (answer, seed) -> None, or raises Fail; in the order in which they are tried
+    check_*           (answer, seed) -> None or what was measured, or raises Fail; in the order of trying
     observe           (answer, seed) -> tensors that tell one behaviour from another; without it, what the
                       answer returns for ``case(seed)``
 
 The learner's file is made of the imports and of ``starter``, renamed to the exercise. The worker imports the
 exercise and grades; everything else needs only this.
+
+The milestones of a project are such files too. Their answers lie in one folder, beside what the project
+brings along, and import each other by name: an ordinary program, which needs no curriculum.
 """
 
 import ast
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from fathom.errors import InputError, unknown
 from fathom.learn.engine.curriculum import topic
-from fathom.learn.engine.topic import ExerciseBlock, Milestone
+from fathom.learn.engine.topic import Code, ExerciseBlock, Milestone
 
 FOLDER = "exercises"
 OWN = "fathom.learn"  # imports of the grader are not the learner's
+USUAL = ("math", "torch", "torch.nn")  # useful wherever tensors are, whether the solution needs them or not
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,15 @@ class Exercise:
     solution: str  # a file that passes
     mistakes: Mapping[str, str]  # twin -> message
     digest: str
+    beside: Mapping[str, str] = field(default_factory=dict)  # of a milestone: the files of its project
 
     @property
     def key(self) -> str:
         return f"{self.topic}/{self.name}"
+
+    @property
+    def milestone(self) -> bool:
+        return bool(self.beside)
 
 
 @cache
@@ -63,13 +72,29 @@ def exercise(slug: str, name: str) -> Exercise:
         raise unknown(f"exercise of {slug}", name, names)
     folder = topic(slug).head.folder
     assert folder is not None
-    return read(slug, folder / FOLDER / f"{name}.py")
+    made = read(slug, folder / FOLDER / f"{name}.py")
+    return replace(made, beside=project_files(slug)) if name in milestones(slug) else made
 
 
 def exercises(slug: str) -> list[str]:
     """The exercises of a page, in its order; of a project, its milestones."""
     page = topic(slug)
     return [b.name for b in page.blocks if isinstance(b, ExerciseBlock | Milestone)]
+
+
+def milestones(slug: str) -> list[str]:
+    """The milestones of a project, in the order of its page; of any other topic, none."""
+    return [block.name for block in topic(slug).every(Milestone)]
+
+
+@cache
+def project_files(slug: str, solved: bool = False) -> dict[str, str]:
+    """The folder of a project as it begins, or with every milestone ``solved``: name of a file -> text."""
+    folder = topic(slug).head.folder
+    assert folder is not None
+    made = {f"{name}.py": read(slug, folder / FOLDER / f"{name}.py") for name in milestones(slug)}
+    files = {name: one.solution if solved else one.starter for name, one in made.items()}
+    return files | {code.file: code.text + "\n" for code in topic(slug).every(Code) if code.file}
 
 
 def read(slug: str, path: Path) -> Exercise:
@@ -91,11 +116,7 @@ def read(slug: str, path: Path) -> Exercise:
             raise InputError(f"{path.name}: an exercise has a literal {name}")
     statement = ast.get_docstring(tree) or ""
     wrong = {n.removeprefix("wrong_"): f for n, f in functions.items() if n.startswith("wrong_")}
-    imports = [
-        line
-        for line in (ast.unparse(n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom))
-        if not line.startswith((f"from {OWN}", f"import {OWN}"))
-    ]
+    imports = imports_of(tree, functions["starter"], functions["solution"])
     return Exercise(
         topic=slug,
         name=path.stem,
@@ -109,6 +130,20 @@ def read(slug: str, path: Path) -> Exercise:
         mistakes={name: " ".join((ast.get_docstring(f) or "").split()) for name, f in wrong.items()},
         digest=hashlib.sha256(source.encode()).hexdigest()[:16],
     )
+
+
+def imports_of(tree: ast.Module, *kept: ast.stmt) -> list[str]:
+    """The imports that a learner's file begins with: what ``kept`` use, and the usual ones beside them."""
+    used = {node.id for function in kept for node in ast.walk(function) if isinstance(node, ast.Name)}
+    found = []
+    for node in tree.body:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        names = {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        module = node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name
+        if not module.startswith(OWN) and (names & used or (module in USUAL and "Tensor" in used)):
+            found.append(ast.unparse(node))
+    return found
 
 
 def renamed(source: str, node: ast.FunctionDef | ast.ClassDef, name: str) -> str:
@@ -131,11 +166,12 @@ def answer_path(home: Path, made: Exercise) -> Path:
 
 
 def begin(home: Path, made: Exercise) -> Path:
-    """The learner's file, made from the starter if it is not there."""
+    """The learner's file, made from the starter if it is not there; of a project, its whole folder."""
     path = answer_path(home, made)
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(made.starter, encoding="utf-8")
+    for name, text in (made.beside or {path.name: made.starter}).items():
+        if not (path.parent / name).is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (path.parent / name).write_text(text, encoding="utf-8")
     return path
 
 

@@ -3,7 +3,7 @@
 The Python fences of a page share one namespace, from top to bottom. A line that ends in ``# -> value`` is a
 promise: the expression before it has that value, by shape and number, to the digits that are written. Text
 is equal to text; a type, a shape or a truth value to itself. Fences of ``sh`` are commands; their lines that
-begin with ``fathom`` are read by the real parser.
+begin with ``fathom`` are read by the real parser. Files of a project run in a folder of theirs (``project``).
 """
 
 import ast
@@ -33,7 +33,7 @@ def run(topic: Topic) -> int:
     torch.manual_seed(0)
     kept = 0
     for fence in topic.every(Code):
-        if fence.language == "python":
+        if fence.language == "python" and not fence.file:
             kept += run_fence(fence, f"{topic.head.slug}/topic.md", space)
     return kept
 

@@ -10,6 +10,7 @@ text. ``selftest`` is the proof that an exercise means what it says: the solutio
 not, and each twin is told its own mistake and no other.
 """
 
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -40,11 +41,13 @@ def grade(
 ) -> Verdict:
     """The verdict on ``answer``: of the first check that fails, or that all passed.
 
-    ``tell`` turns an error of the learner's code into a sentence.
+    ``tell`` turns an error of the learner's code into a sentence. A check that measures something may return
+    a sentence about it, which is said when all passed.
     """
+    measured: list[str] = []
     for name, check in checks(exercise):
         try:
-            check(answer, seed)
+            measured.append(check(answer, seed) or "")
         except NotImplementedError:
             return Verdict(False, name, EMPTY)
         except Exception as error:
@@ -54,10 +57,10 @@ def grade(
             else:
                 message = str(error) if isinstance(error, Fail) else tell(error)
             return Verdict(False, name, message, mistake)
-    return Verdict(True, "", exercise.PASSED)
+    return Verdict(True, "", " ".join([exercise.PASSED, *filter(None, measured)]))
 
 
-def checks(exercise: ModuleType) -> list[tuple[str, Callable[[Answer, int], None]]]:
+def checks(exercise: ModuleType) -> list[tuple[str, Callable[[Answer, int], str | None]]]:
     """The checks of an exercise in the order of its file."""
     return [(n.removeprefix("check_"), f) for n, f in vars(exercise).items() if n.startswith("check_")]
 
@@ -140,6 +143,28 @@ def described(value: Any) -> str:
 def slope(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The gradient of a function of one float64 tensor by central differences."""
     return gradient_by_hand(function, x)[0]
+
+
+def other(name: str) -> Answer:
+    """What the learner wrote for another milestone: the function ``name`` of ``name.py`` in their folder.
+
+    The check fails where that cannot be used, and says which milestone it needs first.
+    """
+    needed = f"This needs your {name}.py"
+    try:
+        function = getattr(importlib.import_module(name), name)
+    except NotImplementedError:
+        raise Fail(f"{needed}, which is not written yet.") from None
+    except Exception as error:
+        raise Fail(f"{needed}, which cannot be used: {raised(error)}") from error
+
+    def call(*given: Any) -> Any:
+        try:
+            return function(*given)
+        except NotImplementedError:
+            raise Fail(f"{needed}, which is not written yet.") from None
+
+    return call
 
 
 class Unproven(AssertionError):

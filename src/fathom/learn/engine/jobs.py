@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from fathom.learn.engine import project
 from fathom.learn.engine.confine import Limits, confine, explain
 from fathom.learn.engine.figure import LARGEST, load_figures
 from fathom.learn.engine.forbidden import forbidden_word
@@ -82,9 +83,16 @@ def nothing(limits: Limits) -> Job:
     yield {"kind": "done"}
 
 
-def grade_answer(limits: Limits, exercise: str, answer: str, place: str = ANSWER, seed: int = 0) -> Job:
-    """The verdict on the text of an answer; ``exercise`` is the path of its file."""
+def grade_answer(
+    limits: Limits, exercise: str, answer: str, place: str = ANSWER, seed: int = 0, folder: str = ""
+) -> Job:
+    """The verdict on the text of an answer; ``exercise`` is the path of its file.
+
+    ``folder`` is that of a project, whose files import each other.
+    """
     module = load(Path(exercise))
+    if folder:
+        project.enter(folder)
     word, reason = forbidden_word(answer, getattr(module, "FORBIDDEN", {}))
     if word:
         rule = f"This exercise is to be done without {word}: {reason}"
@@ -92,7 +100,7 @@ def grade_answer(limits: Limits, exercise: str, answer: str, place: str = ANSWER
         return
 
     def tell(error: BaseException) -> str:
-        return said(error, place, limits)
+        return said(error, place, limits, folder)
 
     try:
         function = run_answer(answer, place, module.__name__)
@@ -102,9 +110,11 @@ def grade_answer(limits: Limits, exercise: str, answer: str, place: str = ANSWER
     yield verdict.as_message()
 
 
-def grade_twin(limits: Limits, exercise: str, twin: str, seed: int = 0) -> Job:
+def grade_twin(limits: Limits, exercise: str, twin: str, seed: int = 0, folder: str = "") -> Job:
     """The verdict on a function of the exercise itself: ``solution``, ``starter`` or a wrong twin."""
     module = load(Path(exercise))
+    if folder:
+        project.enter(folder)
     yield grade(module, getattr(module, twin), seed).as_message()
 
 
@@ -167,16 +177,20 @@ def run_answer(text: str, place: str, name: str) -> Answer:
     return getattr(module, name)
 
 
-def said(error: BaseException, place: str, limits: Limits) -> str:
-    """An error in a sentence, with the line of the learner's file where it happened."""
+def said(error: BaseException, place: str, limits: Limits, folder: str = "") -> str:
+    """An error in a sentence, with the line of the learner's file, or of one beside it, where it happened."""
     if isinstance(error, SyntaxError):
         return f"Python cannot read line {error.lineno}: {error.msg}"
     if isinstance(error, SystemExit):
         text = "Your code called exit; let it return a value instead"
     else:
         text = explain(error, limits) or raised(error)
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == place]
-    return f"{text} (line {lines[-1].lineno}: {lines[-1].line})" if lines else text
+    frames = traceback.extract_tb(error.__traceback__)
+    near = [f for f in frames if f.filename == place or Path(f.filename).parent == Path(folder or place)]
+    if not near:
+        return text
+    where = "" if near[-1].filename == place else f"{Path(near[-1].filename).name}, "
+    return f"{text} ({where}line {near[-1].lineno}: {near[-1].line})"
 
 
 def load(path: Path) -> ModuleType:

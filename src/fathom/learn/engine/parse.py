@@ -8,8 +8,9 @@
     :::note TITLE                           an aside; inside, Markdown
     :::project NAME                         a milestone of a project; inside, its brief
 
-The last five end at a line ``:::``. Whatever is none of these, no heading, fence or ``$$`` formula, is prose
-and stays as it is written. The same tree is shown, printed in a terminal, and tested.
+The last five end at a line ``:::``. A fence names its language and, where it is a file that a project brings
+along, that file: ``python project.py``. Whatever is none of these, no heading or ``$$`` formula, is prose and
+stays as it is written. The same tree is shown, printed in a terminal, and tested.
 """
 
 import re
@@ -22,6 +23,7 @@ from fathom.learn.engine.topic import (
     GROUPS,
     LEVELS,
     PARTS,
+    PARTS_OF_A_PROJECT,
     Block,
     Code,
     ExerciseBlock,
@@ -44,6 +46,7 @@ BRIEF = ("figure", "exercise")  # directives of one line
 LONG = ("source", "quiz", "predict", "note", "project")
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+GIVEN = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.(py|md|txt)")  # a file that a project brings along
 REFERENCE = re.compile(r"fathom(\.\w+)+:\w+(\.\w+)*")
 FIELDS = {
     "title": str, "level": str, "group": str, "goal": str, "minutes": int, "needs": list, "rows": list,
@@ -62,8 +65,10 @@ class PageError(InputError):
 def read_topic(folder: Path) -> Topic:
     """The page in ``folder``; ``PageError`` says line and mistake."""
     text = (folder / "topic.md").read_text(encoding="utf-8")
-    head, first = split(text, f"{folder.name}/topic.md")
-    return Topic(read_head(head, folder), Reader(folder.name, text.splitlines(), first).blocks())
+    written, first = split(text, f"{folder.name}/topic.md")
+    head = read_head(written, folder)
+    parts = PARTS_OF_A_PROJECT if head.kind == "project" else PARTS
+    return Topic(head, Reader(folder.name, text.splitlines(), first, parts).blocks())
 
 
 def read_head_of(folder: Path) -> Head:
@@ -114,8 +119,8 @@ def make_head(slug: str, given: dict[str, Any], place: str, folder: Path | None 
 class Reader:
     """Goes through the lines of a page once."""
 
-    def __init__(self, place: str, lines: list[str], first: int) -> None:
-        self.place, self.lines, self.at = f"{place}/topic.md", lines, first
+    def __init__(self, place: str, lines: list[str], first: int, allowed: tuple[str, ...] = PARTS) -> None:
+        self.place, self.lines, self.at, self.allowed = f"{place}/topic.md", lines, first, allowed
         self.parts: list[str] = []
 
     def fail(self, text: str, line: int | None = None) -> PageError:
@@ -145,9 +150,9 @@ class Reader:
         if marks not in ("##", "###") or not text.strip():
             raise self.fail("a heading is ## (a part) or ### (inside one), and a text")
         if level == 2:
-            if text not in PARTS:
-                raise self.fail(str(unknown("part of a page", text, PARTS)))
-            if self.parts and PARTS.index(text) <= PARTS.index(self.parts[-1]):
+            if text not in self.allowed:
+                raise self.fail(str(unknown("part of a page", text, self.allowed)))
+            if self.parts and self.allowed.index(text) <= self.allowed.index(self.parts[-1]):
                 raise self.fail(f"the part {text!r} stands behind {self.parts[-1]!r}; the order is fixed")
             self.parts.append(text)
         self.at += 1
@@ -161,9 +166,11 @@ class Reader:
         return Prose(line=start + 1, text="\n".join(self.lines[start : self.at]).strip())
 
     def fence(self) -> Code:
-        start, language = self.at, self.lines[self.at][3:].strip()
+        start, (language, _, file) = self.at, self.lines[self.at][3:].strip().partition(" ")
+        if file and not GIVEN.fullmatch(file):
+            raise self.fail(f"a fence names a language, and may name a file such as project.py; not {file!r}")
         inside = self.until("```", "this fence does not end")
-        return Code(line=start + 1, language=language, text="\n".join(inside))
+        return Code(line=start + 1, language=language, text="\n".join(inside), file=file)
 
     def formula(self) -> Formula:
         start, line = self.at, self.lines[self.at]

@@ -22,6 +22,7 @@ from fathom.learn.engine.topic import LEVELS, Head
 
 ROWS = ("LP01", "LP02", "LP03", "LP04")  # of the inventory: tracks, weeks, six stages, eight parts
 HOURS = (0.5, 80.0)  # per week
+PROJECTS = "Projects"  # the lane of all of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +178,12 @@ def track(level: str) -> list[Head]:
     if level not in LEVELS:
         raise unknown("track", level, LEVELS)
     return [head for head in heads().values() if head.level == level]
+
+
+def lanes() -> list[tuple[str, list[Head]]]:
+    """Everything: the topics of each level, and the projects, which stand on topics of all levels, last."""
+    topics = [(level.capitalize(), [h for h in track(level) if h.kind == "topic"]) for level in LEVELS]
+    return [*topics, (PROJECTS, [head for head in heads().values() if head.kind == "project"])]
 
 
 def way_to(slug: str) -> list[Head]:

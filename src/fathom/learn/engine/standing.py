@@ -18,9 +18,12 @@ class Desk:
 
     def state(self, slug: str) -> str:
         """One of STATES, or "coming" for a topic that is not written."""
-        if not curriculum.find(slug).written:
+        head = curriculum.find(slug)
+        if not head.written:
             return "coming"
-        return progress.state(self.standings.get(slug), self.at)
+        state = progress.state(self.standings.get(slug), self.at)
+        # A re-do writes an answer anew from nothing. In a project that would take a running program apart.
+        return "done" if state == "due" and head.kind == "project" else state
 
     def done(self) -> set[str]:
         """Topics that need no more for others to begin; one that was skipped is taken as known."""
@@ -40,6 +43,12 @@ class Desk:
         if self.state(slug) == "due":
             return [progress.redo(standing, asked)]
         return [name for name in asked.exercises if name not in standing.passed]
+
+    def milestones(self, slug: str) -> tuple[int, int]:
+        """Of a project: how many milestones are passed, and how many there are; (0, 0) of anything else."""
+        head = curriculum.find(slug)
+        names = exercise.milestones(slug) if head.written and head.kind == "project" else []
+        return len(self.standings.get(slug, Standing()).passed.keys() & set(names)), len(names)
 
     def open_questions(self, slug: str) -> list[str]:
         """The numbers of the questions that were not yet answered rightly."""

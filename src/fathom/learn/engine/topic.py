@@ -33,6 +33,17 @@ PARTS = (
     "Pitfalls",
     "Further reading",
 )
+PARTS_OF_A_PROJECT = (
+    "What you build",
+    "The data",
+    "Your folder",
+    "Milestones",
+    "All together",
+    "Show it",
+    "Quiz",
+    "Pitfalls",
+    "Further reading",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +66,11 @@ class Head:
     @property
     def written(self) -> bool:
         return self.folder is not None
+
+    @property
+    def kind(self) -> str:
+        """A "topic", or a "project": its answers are files of one folder that works by itself."""
+        return "project" if self.group == "Projects" else "topic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +104,14 @@ class Formula(Block):
 
 @dataclass(frozen=True, kw_only=True)
 class Code(Block):
-    """A fence. Those of Python run in order, in one namespace for the page; those of sh are commands."""
+    """A fence. Those of Python run in order, in one namespace for the page; those of sh are commands.
+
+    One with the name of a ``file`` is that file, whole: a project brings it along, and it runs there.
+    """
 
     language: str
     text: str
+    file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

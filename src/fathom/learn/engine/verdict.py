@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fathom.learn.engine.confine import MIB, Limits
 from fathom.learn.engine.exercise import Exercise, answer_path, begin
 from fathom.learn.engine.progress import Log
 
@@ -29,15 +30,39 @@ class Verdict:
         return {"kind": "verdict"} | asdict(self)
 
 
-def judge(worker: "Worker", exercise: Exercise, answer: str, seed: int = 0, place: str = "") -> Verdict:
-    """The verdict on the text of an answer; what it costs is limited, and what it breaks is its own."""
-    job = {"exercise": str(exercise.path), "answer": answer, "seed": seed}
-    return outcome(list(worker.run("grade_answer", **job, place=place or f"{exercise.name}.py")))
+def judge(
+    worker: "Worker", exercise: Exercise, answer: str, seed: int = 0, place: str = "",
+    folder: Path | None = None,
+) -> Verdict:  # fmt: skip
+    """The verdict on the text of an answer; what it costs is limited, and what it breaks is its own.
+
+    ``folder`` is that of a milestone, whose other files it may import.
+    """
+    job = {"answer": answer, "place": place or f"{exercise.name}.py"}
+    return ask(worker, "grade_answer", exercise, seed, folder, **job)
 
 
-def judge_twin(worker: "Worker", exercise: Exercise, twin: str, seed: int = 0) -> Verdict:
+def judge_twin(
+    worker: "Worker", exercise: Exercise, twin: str, seed: int = 0, folder: Path | None = None
+) -> Verdict:
     """The same for a function of the exercise itself: ``solution``, ``starter``, or a wrong twin."""
-    return outcome(list(worker.run("grade_twin", exercise=str(exercise.path), twin=twin, seed=seed)))
+    return ask(worker, "grade_twin", exercise, seed, folder, twin=twin)
+
+
+def ask(
+    worker: "Worker", job: str, exercise: Exercise, seed: int, folder: Path | None, **given: str
+) -> Verdict:
+    limits = project_limits(folder) if exercise.milestone and folder else None
+    place = str(folder) if limits else ""
+    return outcome(
+        list(worker.run(job, limits, exercise=str(exercise.path), seed=seed, folder=place, **given))
+    )
+
+
+def project_limits(folder: Path) -> Limits:
+    """What a milestone may use: ten minutes, for it trains, and the folder whose files it imports."""
+    readable = (str(folder.resolve()),)
+    return Limits(seconds=600.0, memory=4096 * MIB, file=64 * MIB, folder=256 * MIB, readable=readable)
 
 
 def outcome(messages: list[dict[str, Any]]) -> Verdict:
@@ -58,7 +83,7 @@ def check(worker: "Worker", home: Path, exercise: Exercise, seed: int = 0) -> Ve
     begin(home, exercise)
     path = answer_path(home, exercise)
     answer = path.read_text(encoding="utf-8", errors="replace")
-    verdict = judge(worker, exercise, answer, seed, path.name)
+    verdict = judge(worker, exercise, answer, seed, path.name, path.parent)
     Log(home).append(
         "check",
         exercise.topic,

@@ -42,6 +42,7 @@ class Worker:
 
     def __init__(self, limits: Limits | None = None, *, many: bool = True) -> None:
         self.limits = limits or Limits()
+        self.busy: set[Running] = set()  # jobs of ``run``
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self.context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
@@ -55,10 +56,18 @@ class Worker:
     def run(self, job: str, limits: Limits | None = None, **given: Any) -> Iterator[Message]:
         """Begin a job and give its messages, up to its end."""
         running = self.start(job, limits, **given)
+        self.busy.add(running)
         try:
             yield from running.messages()
         finally:
+            self.busy.discard(running)
             running.stop()
+
+    def halt(self) -> None:
+        """End the jobs that run, from any thread: whoever waits for one is told so at once."""
+        for running in list(self.busy):
+            running.halted = True
+            running.kill()
 
     def warm(self) -> None:
         """Have torch imported, so that the first job starts as fast as the others."""
@@ -79,7 +88,7 @@ class Running:
             self.process.start()
         theirs.close()
         self.deadline = time.monotonic() + PATIENCE
-        self.started = False
+        self.started = self.halted = False
         self.reason = ""
 
     def send(self, message: Message) -> None:
@@ -132,6 +141,8 @@ class Running:
     def what_happened(self) -> str:
         """Why a job is gone that never said its last word."""
         self.process.join(1.0)
+        if self.halted:
+            return "This was stopped before it could be checked, for fathom learn ended."
         code = self.process.exitcode
         if code is not None and code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
@@ -152,16 +163,21 @@ class Running:
 
     def stop(self) -> None:
         """End the job and everything it started, and remove its folder; what it printed is kept."""
+        self.kill()
         if self.process.pid is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
-                os.killpg(self.process.pid, signal.SIGKILL)  # it leads a group of its own
             with contextlib.suppress(OSError, ValueError):
-                self.process.kill()
                 self.process.join(5)
         self.ours.close()
         if not hasattr(self, "output"):
             self.output = printed(self.folder / OUTPUT, self.limits.output)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        if self.process.pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
+                os.killpg(self.process.pid, signal.SIGKILL)  # it leads a group of its own
+            with contextlib.suppress(OSError, ValueError):
+                self.process.kill()
 
 
 def printed(file: Path, limit: int) -> str:

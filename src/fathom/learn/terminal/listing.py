@@ -6,7 +6,7 @@ from typing import Any
 from fathom.learn.engine import roadmaps
 from fathom.learn.engine.curriculum import heads
 from fathom.learn.engine.standing import Desk
-from fathom.learn.engine.topic import LEVELS, Head
+from fathom.learn.engine.topic import Head
 
 SIGNS = {
     "new": " ", "reading": ".", "practising": "~", "done": "x", "due": "!", "skipped": "-", "coming": " ",
@@ -19,8 +19,7 @@ def sections(track: str | None, roadmap: str | None, goal: str | None) -> list[t
         return [(stage_title(stage), topics) for stage, topics in roadmaps.stages(roadmap)]
     if goal is not None:
         return [(f"The way to {goal}", roadmaps.way_to(goal))]
-    levels = [track] if track is not None else list(LEVELS)
-    return [(level.capitalize(), roadmaps.track(level)) for level in levels]
+    return roadmaps.lanes() if track is None else [(track.capitalize(), roadmaps.track(track))]
 
 
 def stage_title(stage: roadmaps.Stage) -> str:
@@ -33,16 +32,24 @@ def lines(desk: Desk, listed: Sequence[tuple[str, Sequence[Head]]]) -> Iterator[
     """The map: a sign and a word for the state, so that neither colour nor shape is needed alone."""
     for title, topics in listed:
         minutes = sum(head.minutes for head in topics)
-        yield f"{title}, {len(topics)} topics, {minutes / 60:.0f} h"
+        yield f"{title}, {counted(topics)}, {minutes / 60:.0f} h"
         for head in topics:
             yield "  " + line(desk, head)
         yield ""
     yield f"{len(desk.done())} of {len(heads())} done or skipped; fathom learn next goes on"
 
 
+def counted(listed: Sequence[Head]) -> str:
+    """How many there are, in words: "9 projects" where there is nothing else."""
+    kinds = {head.kind for head in listed}
+    return f"{len(listed)} {kinds.pop() if len(kinds) == 1 else 'topic'}{'s' * (len(listed) != 1)}"
+
+
 def line(desk: Desk, head: Head) -> str:
     state = desk.state(head.slug)
-    return f"[{SIGNS[state]}] {state:<10} {head.slug:<28} {head.minutes:>4} min  {head.title}"
+    passed, milestones = desk.milestones(head.slug)
+    far = f", {passed} of {milestones} milestones" if milestones else ""
+    return f"[{SIGNS[state]}] {state:<10} {head.slug:<28} {head.minutes:>4} min  {head.title}{far}"
 
 
 def weeks(desk: Desk, listed: Sequence[tuple[str, Sequence[Head]]], hours: float) -> Iterator[str]:
@@ -65,7 +72,8 @@ def as_json(desk: Desk, listed: Sequence[tuple[str, Sequence[Head]]]) -> Iterato
     for title, topics in listed:
         for head in topics:
             yield {
-                "topic": head.slug, "title": head.title, "level": head.level, "group": head.group,
+                "topic": head.slug, "title": head.title, "kind": head.kind, "level": head.level,
+                "group": head.group, "milestones": list(desk.milestones(head.slug)),
                 "section": title, "state": desk.state(head.slug), "minutes": head.minutes,
                 "needs": list(head.needs), "goal": head.goal, "rows": list(head.rows),
             }  # fmt: skip

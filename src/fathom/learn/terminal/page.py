@@ -10,7 +10,7 @@ from rich.text import Text
 
 from fathom.learn.engine import curriculum
 from fathom.learn.engine.draw_text import lines
-from fathom.learn.engine.exercise import exercise
+from fathom.learn.engine.exercise import exercise, exercises, milestones
 from fathom.learn.engine.figure import read_figures
 from fathom.learn.engine.plain_maths import plain, prose
 from fathom.learn.engine.source import quote
@@ -50,7 +50,7 @@ class Page:
             Code: self.code,
             FigureBlock: self.figure,
             ExerciseBlock: self.exercise,
-            Milestone: self.exercise,
+            Milestone: self.milestone,
             SourceBlock: self.source,
             Question: self.question,
             Prediction: self.prediction,
@@ -88,6 +88,8 @@ class Page:
             self.console.print(Text(f"    {line}", style="bold"))
 
     def code(self, block: Code) -> None:
+        if block.file:
+            self.console.print(f"{block.file}:", style="bold")
         self.console.print(Syntax(block.text, block.language or "text", background_color="default"))
 
     def figure(self, block: FigureBlock) -> None:
@@ -99,12 +101,20 @@ class Page:
         for line in lines(last) if last else ["(it could not be drawn)"]:
             self.console.print(Text(line), soft_wrap=True)
 
-    def exercise(self, block: ExerciseBlock | Milestone) -> None:
-        made = exercise(self.topic.head.slug, block.name)
+    def exercise(self, block: ExerciseBlock) -> None:
+        self.asked(f"Exercise {block.name}", block.name)
+
+    def milestone(self, block: Milestone) -> None:
+        names = milestones(self.topic.head.slug)
+        title = f"Milestone {names.index(block.name) + 1} of {len(names)}: {block.name}"
+        self.asked(title, block.name, block.text)
+
+    def asked(self, title: str, name: str, brief: str = "") -> None:
+        made = exercise(self.topic.head.slug, name)
         standing = self.desk.standings.get(made.topic)
-        solved = standing is not None and made.name in standing.passed
-        self.console.print(f"Exercise {made.name}" + (" (solved)" if solved else ""), style="bold")
-        self.console.print(Markdown(prose(made.statement)))
+        solved = standing is not None and name in standing.passed
+        self.console.print(title + (" (solved)" if solved else ""), style="bold")
+        self.console.print(Markdown(prose(f"{brief}\n\n{made.statement}".strip())))
         self.console.print(f"fathom learn check {made.key}", style="dim")
 
     def source(self, block: SourceBlock) -> None:
@@ -137,8 +147,8 @@ class Page:
 
     def pitfalls(self) -> None:
         """The messages of all wrong twins of the page: what goes wrong, in the words of the grader."""
-        for block in self.topic.every(ExerciseBlock):
-            for message in exercise(self.topic.head.slug, block.name).mistakes.values():
+        for name in exercises(self.topic.head.slug):
+            for message in exercise(self.topic.head.slug, name).mistakes.values():
                 self.console.print(Markdown(f"- {prose(message)}"))
 
 

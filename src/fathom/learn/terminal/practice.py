@@ -1,11 +1,12 @@
 """``fathom learn check``, ``reset`` and ``selftest``: answers, quizzes, and the proof of the exercises."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fathom.errors import InputError
-from fathom.learn.engine import curriculum, exercise
+from fathom.learn.engine import curriculum, exercise, project
 from fathom.learn.engine.exercise import Exercise
 from fathom.learn.engine.progress import Log
 from fathom.learn.engine.standing import Desk, desk
@@ -131,24 +132,42 @@ def selftest(
     wrong twin its own mistake; on every seed.
     """
     for slug in slugs:
+        if exercise.milestones(slug):
+            yield from selftest_project(worker, slug, seeds[:1])
+            continue
         for name in exercise.exercises(slug):
             made = exercise.exercise(slug, name)
             yield made.key, next(complaints(worker, made, seeds), "")
 
 
-def complaints(worker: "Worker", made: Exercise, seeds: Sequence[int]) -> Iterator[str]:
+def selftest_project(worker: "Worker", slug: str, seeds: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """The same for a project: its solutions in a folder of their own, where the whole program was run.
+
+    It trains, so one seed is enough. A folder that does not run is a complaint about each milestone.
+    """
+    with tempfile.TemporaryDirectory(prefix="fathom-project-") as place:
+        folder = Path(place).resolve() / slug
+        broken = project.run(folder, exercise.project_files(slug, solved=True))
+        for name in exercise.milestones(slug):
+            made = exercise.exercise(slug, name)
+            yield made.key, broken or next(complaints(worker, made, seeds, folder), "")
+
+
+def complaints(
+    worker: "Worker", made: Exercise, seeds: Sequence[int], folder: Path | None = None
+) -> Iterator[str]:
     if len(made.mistakes) < 3:
         yield f"it has {len(made.mistakes)} wrong twins; at least 3 are wanted"
     if not made.hints:
         yield "it has no hints"
     for seed in seeds:
-        verdict = judge(worker, made, made.solution, seed)
+        verdict = judge(worker, made, made.solution, seed, folder=folder)
         if not verdict.passed:
             yield f"seed {seed}: the solution fails at {verdict.check}: {verdict.message}"
-        verdict = judge(worker, made, made.starter, seed)
+        verdict = judge(worker, made, made.starter, seed, folder=folder)
         if verdict.passed or not verdict.message.startswith("Nothing here yet"):
             yield f"seed {seed}: the starter is told: {verdict.message}"
         for twin in made.mistakes:
-            verdict = judge_twin(worker, made, f"wrong_{twin}", seed)
+            verdict = judge_twin(worker, made, f"wrong_{twin}", seed, folder)
             if verdict.passed or verdict.mistake != twin:
                 yield f"seed {seed}: the twin {twin} is taken for {verdict.mistake or verdict.message}"

@@ -52,7 +52,7 @@ class School:
         self.gate, self.home, self.worker = gate, home, worker
         self.memory = Memory()
         self.stages, self.stills = Stages(worker), Stills(worker)
-        self.grading = asyncio.Lock()
+        self.grading, self.training = asyncio.Lock(), asyncio.Lock()  # of exercises, of milestones
 
     def routes(self) -> list[Route]:
         topic = "/topic/{slug}"
@@ -146,7 +146,7 @@ class School:
         """Save the answer and grade it."""
         topic, block, made = exercise_of(request)
         if await self.saved(request, made):
-            async with self.grading:
+            async with self.training if made.milestone else self.grading:
                 await asyncio.to_thread(study.check, self.worker, self.study(), made)
         return self.part(request, topic, block)
 

@@ -41,8 +41,9 @@ def coloured(kind: Any, piece: str) -> str:
     return f'<span class="{name}">{escape(piece)}</span>' if name else escape(piece)
 
 
-def fence(text: str, language: str) -> str:
-    """A block of code. It can be scrolled, so it can be reached by keys."""
+def fence(text: str, language: str, file: str = "") -> str:
+    """A block of code, or a whole ``file``. It can be scrolled, so it can be reached by keys."""
     label = {"python": "Python code", "sh": "Commands"}.get(language, "Code")
     code = highlighted(text.rstrip("\n"), language)
-    return f'<pre class="code" tabindex="0" aria-label="{label}"><code>{code}</code></pre>'
+    shown = f'<pre class="code" tabindex="0" aria-label="{file or label}"><code>{code}</code></pre>'
+    return f"<details><summary><code>{escape(file)}</code></summary>{shown}</details>" if file else shown

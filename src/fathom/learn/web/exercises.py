@@ -31,7 +31,9 @@ class Bench:
     kept: Path | None = None  # where the earlier answer went, when it was begun anew
 
 
-def exercise(made: Exercise, bench: Bench, home: Path, brief: str, symbols: Symbols, onward: str) -> str:
+def exercise(
+    made: Exercise, bench: Bench, home: Path, heading: str, brief: str, symbols: Symbols, onward: str
+) -> str:
     """The exercise as a form; ``brief`` is what a milestone says besides, ``onward`` what comes after it."""
     address, key, name = f"/topic/{made.topic}/exercise/{made.name}", f"exercise-{made.name}", made.name
     height = min(max(bench.answer.count("\n") + 2, 10), TALLEST)
@@ -41,7 +43,7 @@ def exercise(made: Exercise, bench: Bench, home: Path, brief: str, symbols: Symb
     )
     return (
         f'<learn-form id="{key}"><form class="exercise" method="post" action="{address}#{key}">'
-        f"<h3>{escape(title(name))} {state(bench)}</h3>{brief}{prose.blocks(made.statement, symbols)}"
+        f"<h3>{escape(heading)} {state(bench)}</h3>{brief}{prose.blocks(made.statement, symbols)}"
         f'<input type="hidden" name="base" value="{bench.base}">'
         f'<label for="answer-{name}">Your answer</label><learn-editor>'
         f'<textarea id="answer-{name}" name="answer" rows="{height}" spellcheck="false" autocomplete="off"'

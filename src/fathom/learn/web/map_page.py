@@ -5,11 +5,13 @@ from html import escape
 from urllib.parse import urlencode
 
 from fathom.errors import InputError
-from fathom.learn.engine import roadmaps
+from fathom.learn.engine import exercise, roadmaps
 from fathom.learn.engine.curriculum import find, heads
+from fathom.learn.engine.progress import Standing
 from fathom.learn.engine.standing import Desk
 from fathom.learn.engine.topic import LEVELS, Head
-from fathom.learn.terminal.listing import stage_title
+from fathom.learn.terminal.listing import counted, stage_title
+from fathom.learn.web.exercises import title as name_of
 from fathom.learn.web.layout import BOX, GAP, Drawing, Place, Section, layout
 from fathom.learn.web.shell import SIGNS, WORDS, chip, length, link, page
 
@@ -41,9 +43,10 @@ def sections_of(query: Mapping[str, str]) -> tuple[str, Sequence[Section]]:
     if query.get("to"):
         slug = query["to"]
         return f"The way to {find(slug).title}", [("All that it needs", roadmaps.way_to(slug))]
-    levels = [query["track"]] if query.get("track") else list(LEVELS)
-    found = [(level.capitalize(), roadmaps.track(level)) for level in levels]
-    return ("The map" if len(found) > 1 else f"{found[0][0]} track"), found
+    if query.get("track"):
+        name = query["track"].capitalize()
+        return f"{name} track", [(name, roadmaps.track(query["track"]))]
+    return "The map", roadmaps.lanes()
 
 
 def hours_of(query: Mapping[str, str]) -> float | None:
@@ -160,8 +163,14 @@ def box(place: Place, desk: Desk) -> str:
         f'<a class="box {state}" href="/topic/{head.slug}" data-slug="{head.slug}">'
         f'<rect x="{place.x:g}" y="{place.y:g}" width="{BOX[0]:g}" height="{BOX[1]:g}" rx="8"/>{title}'
         f'<text class="small" x="{place.x + 10:g}" y="{place.y + BOX[1] - 9:g}">'
-        f'<tspan aria-hidden="true">{SIGNS[state]} </tspan>{WORDS[state]}, {length(head.minutes)}</text></a>'
+        f'<tspan aria-hidden="true">{SIGNS[state]} </tspan>{WORDS[state]}, {far(desk, head)}</text></a>'
     )
+
+
+def far(desk: Desk, head: Head) -> str:
+    """How long a topic takes; of a project, how far it is."""
+    passed, milestones = desk.milestones(head.slug)
+    return f"{passed} of {milestones} milestones" if milestones else length(head.minutes)
 
 
 def wrapped(title: str) -> list[str]:
@@ -182,7 +191,7 @@ def listing(desk: Desk, sections: Sequence[Section]) -> str:
         minutes = length(sum(head.minutes for head in topics))
         items = "".join(item(desk, head) for head in topics)
         parts.append(
-            f"<section><h3>{escape(title)} <small>{len(topics)} topics, {minutes}</small></h3>"
+            f"<section><h3>{escape(title)} <small>{counted(topics)}, {minutes}</small></h3>"
             f'<ul class="topics">{items}</ul></section>'
         )
     return (
@@ -194,5 +203,19 @@ def item(desk: Desk, head: Head) -> str:
     needs = ", ".join(escape(heads()[need].title) for need in head.needs)
     needed = f" <small>needs {needs}</small>" if needs else ""
     return (
-        f"<li>{link(head)} {chip(desk.state(head.slug))} <small>{length(head.minutes)}</small>{needed}</li>"
+        f"<li>{link(head)} {chip(desk.state(head.slug))} <small>{length(head.minutes)}</small>{needed}"
+        f"{milestones(desk, head)}</li>"
     )
+
+
+def milestones(desk: Desk, head: Head) -> str:
+    """The milestones of a project that is written, each with a link and whether it is passed."""
+    if not desk.milestones(head.slug)[1]:
+        return ""
+    passed = desk.standings.get(head.slug, Standing()).passed
+    items = "".join(
+        f'<li><a href="/topic/{head.slug}#exercise-{name}">{name_of(name)}</a>'
+        f" {chip('done' if name in passed else 'new')}</li>"
+        for name in exercise.milestones(head.slug)
+    )
+    return f'<ol class="milestones">{items}</ol>'

@@ -11,7 +11,7 @@ from fathom.learn.web.study import Study, asked, mistakes
 
 SHOWN = 12  # mistakes
 LATEST = 15  # events
-COLUMNS = ("Topic", "State", "Exercises", "Questions", "Length", "Aside")
+COLUMNS = ("Topic", "State", "Exercises or milestones", "Questions", "Length", "Aside")
 SAID = {
     "read": "read", "predict": "guessed", "quiz": "answered", "check": "checked", "hint": "took a hint for",
     "solution": "looked at a solution of", "reset": "began anew", "skip": "took as known",

@@ -6,7 +6,7 @@ from typing import Any
 
 from fathom.learn.engine import curriculum
 from fathom.learn.engine.exercise import exercise as read_exercise
-from fathom.learn.engine.exercise import exercises
+from fathom.learn.engine.exercise import exercises, milestones
 from fathom.learn.engine.topic import (
     Block,
     Code,
@@ -44,7 +44,7 @@ class TopicPage:
         self.questions = self.predictions = 0
         self.write: dict[type[Block], Callable[[Any], str]] = {
             Heading: self.heading, Prose: self.prose, Formula: self.formula, Code: self.code,
-            FigureBlock: self.figure, ExerciseBlock: self.exercise, Milestone: self.exercise,
+            FigureBlock: self.figure, ExerciseBlock: self.exercise, Milestone: self.milestone,
             SourceBlock: self.source, Question: self.question, Prediction: self.prediction, Note: self.note,
         }  # fmt: skip
 
@@ -139,7 +139,7 @@ class TopicPage:
         return f'<div class="formula"><div class="scroll" tabindex="0">{shown}</div>{listed}</div>'
 
     def code(self, block: Code) -> str:
-        return fence(block.text, block.language)
+        return fence(block.text, block.language, block.file)
 
     def source(self, block: SourceBlock) -> str:
         return quoted(block, self.symbols)
@@ -147,11 +147,19 @@ class TopicPage:
     def figure(self, block: FigureBlock) -> str:
         return figure(self.head, block.name, self.query)
 
-    def exercise(self, block: ExerciseBlock | Milestone) -> str:
-        brief = prose.blocks(block.text, self.symbols) if isinstance(block, Milestone) else ""
-        made = read_exercise(self.head.slug, block.name)
-        onward = self.onward()
-        return exercise(made, self.study.bench(made), self.study.home, brief, self.symbols, onward)
+    def exercise(self, block: ExerciseBlock) -> str:
+        return self.form(block.name, title(block.name))
+
+    def milestone(self, block: Milestone) -> str:
+        """A milestone has its number, so that nobody wonders how far it is; and a brief."""
+        names = milestones(self.head.slug)
+        number = f"Milestone {names.index(block.name) + 1} of {len(names)}"
+        return self.form(block.name, f"{number}: {title(block.name)}", prose.blocks(block.text, self.symbols))
+
+    def form(self, name: str, heading: str, brief: str = "") -> str:
+        made = read_exercise(self.head.slug, name)
+        bench = self.study.bench(made)
+        return exercise(made, bench, self.study.home, heading, brief, self.symbols, self.onward())
 
     def onward(self) -> str:
         """Where to go after an exercise."""
@@ -178,8 +186,8 @@ class TopicPage:
 
     def pitfalls(self) -> str:
         """The messages of all wrong twins of the page, in the words of the grader."""
-        names = [b.name for b in self.topic.blocks if isinstance(b, ExerciseBlock | Milestone)]
-        messages = [m for name in names for m in read_exercise(self.head.slug, name).mistakes.values()]
+        made = [read_exercise(self.head.slug, name) for name in exercises(self.head.slug)]
+        messages = [message for one in made for message in one.mistakes.values()]
         items = "".join(f"<li>{prose.line(message, self.symbols)}</li>" for message in messages)
         return f'<ul class="pitfalls">{items}</ul>' if items else ""
 
@@ -187,7 +195,8 @@ class TopicPage:
 def standing(study: Study, head: Head) -> str:
     """Where the learner stands with a topic."""
     solved, exercises, right, questions = asked(study, head.slug)
-    counted = f"{solved} of {exercises} exercises, {right} of {questions} questions"
+    asks = "milestones" if head.kind == "project" else "exercises"
+    counted = f"{solved} of {exercises} {asks}, {right} of {questions} questions"
     return f"{chip(study.desk.state(head.slug))} <small>{counted}</small>"
 
 
