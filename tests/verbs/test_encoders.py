@@ -94,15 +94,15 @@ def test_the_last_blocks_move_and_the_rest_is_the_folder(
     ]
 
 
+@pytest.mark.slow
 def test_with_little_time_or_few_rows_the_head_alone_learns(
     encoder: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoders, "SPEED", 1e5)
-    faster = [("learning_rate", "0.03")]
-    run, said = fitted(reviews, encoder, tmp_path / "short", steps=None, time="20s", settings=faster)
+    run, said = fitted(reviews, encoder, tmp_path / "short", steps=None, time="20s")
     given, made = source(encoder).state, weights(run)
     assert all(torch.equal(made[n], given[n]) for n in made if n.startswith("body."))
-    assert run.record["result"]["metrics"]["valid/accuracy"] > 0.75
+    assert run.record["learned"] == made["head.weight"].numel() + 2 and run.record["steps"] > 50
     assert any(
         "reads each text once; the head alone learns, since to move its last 3 blocks" in s for s in said
     )
@@ -111,6 +111,7 @@ def test_with_little_time_or_few_rows_the_head_alone_learns(
     assert any(s.endswith("24 rows a class are too few to move it") for s in said)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_at_any_step_ends_in_the_same_bits(
     encoder: Path, reviews: Path, tmp_path: Path
 ) -> None:
@@ -126,6 +127,26 @@ def test_a_run_stopped_at_any_step_ends_in_the_same_bits(
         fitted(reviews, folder, tmp_path / "run", steps=9, observers=[stop])
     shutil.rmtree(folder)
     assert resume(tmp_path / "run", export=False).digest == straight.digest
+
+
+@pytest.mark.slow
+def test_it_is_tuned_by_an_adaptation_too(encoder: Path, reviews: Path, tmp_path: Path) -> None:
+    """All blocks, by a change of low rank beside them; and stopped on the way."""
+    how = [("frozen", "none"), ("learning.adaptation", "LoRA"), ("learning.adaptation.whole", "('head',)")]
+    run, _ = fitted(reviews, encoder, tmp_path / "run", steps=9, settings=how)
+    given, made = source(encoder).state, weights(run)
+    still = {n: made[n.replace(".weight", ".base.weight")] for n in given if n.endswith("query.weight")}
+    assert len(still) == 4 and all(torch.equal(tensor, given[n]) for n, tensor in still.items())
+    assert all(made[n.replace(".weight", ".up.weight")].abs().max() > 0 for n in still)
+    assert run.predict("so good")["label"] in ("yes", "no")
+
+    def stop(event: Any) -> None:
+        if event.steps == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(reviews, encoder, tmp_path / "halted", steps=9, settings=how, observers=[stop])
+    assert resume(tmp_path / "halted", export=False).digest == run.digest
 
 
 @pytest.mark.slow
