@@ -26,7 +26,7 @@ CLAIM = Claim(
         "sgd", "adam", "adamw", "adagrad", "adadelta", "rmsprop", "nadam", "radam", "lion", "lamb",
         "adafactor", "muon", "lookahead",
     ),
-    seeds=2,
+    seeds=5,
     differs=("150 steps on MNIST a run, three rates a rule: a bench that is over in minutes.",),
 )  # fmt: skip
 
