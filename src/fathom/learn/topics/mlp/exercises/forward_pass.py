@@ -72,7 +72,7 @@ def wrong_first_only(x: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def wrong_bias_after_relu(x: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """You added the bias after the ReLU. It belongs to the weighed sum: it decides where the bend is."""
+    """You added the bias after the ReLU. It belongs to the weighted sum: it decides where the bend is."""
     for weight, bias in layers[:-1]:
         x = (x @ weight.T).clamp(min=0) + bias
     weight, bias = layers[-1]

@@ -1,6 +1,6 @@
 r"""Write a dense layer.
 
-You get examples, a weight and a bias. Return the weighed sum of every unit for every example, plus the unit's
+You get examples, a weight and a bias. Return the weighted sum of every unit for every example, plus the unit's
 bias:
 
 $$ z = W x + b $$
@@ -58,7 +58,7 @@ def wrong_subtracted(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def wrong_with_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """You cut off what is negative. That is an activation; here only the weighed sums are wanted."""
+    """You cut off what is negative. That is an activation; here only the weighted sums are wanted."""
     return (x @ weight.T + bias).clamp(min=0)
 
 
