@@ -1,8 +1,8 @@
 r"""Prove a gradient right, or wrong.
 
-Somebody claims to know the slopes of a function in every entry of $x$. Measure each slope with a step $h$ to
-both sides of that entry alone, all other entries at rest. Return the largest distance between a claimed slope
-and the measured one, as a number.
+Somebody claims to know the slopes of a function in every entry of $x$. Measure each slope with a step to
+both sides of that entry alone, all other entries at rest; here $h$ is the length of the step. Return the
+largest distance between a claimed slope and the measured one, as a number.
 """
 
 from collections.abc import Callable
