@@ -14,7 +14,7 @@ from fathom.learn.engine.grade import Answer, Fail, must_be_tensor, slope
 
 HINTS = (
     "Write e = w x + b - y for the errors. The loss is the mean of e squared. How fast does it grow with e?",
-    "The slope of e squared is 2 e, times how fast e grows: by x for each unit of w, by 1 for each of b.",
+    "The slope of e squared is 2 e, times how fast e grows: x times as fast as w, and just as fast as b.",
     "The mean of 2 e x, and the mean of 2 e.",
 )
 PASSED = (
