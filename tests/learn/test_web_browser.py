@@ -1,5 +1,6 @@
 """The pages in a real browser, from the map to an answer that passes, by keys alone; and without a script."""
 
+import io
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tests.programs import chromium
 
 from fathom.learn.engine import curriculum
@@ -100,6 +102,18 @@ class Visit:
                 return
         raise AssertionError(f"{selector} cannot be reached with {key}")
 
+    def stumbling(self) -> list[str]:
+        """What axe-core finds on the page as it is now that is serious or critical."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
+        return [
+            f"{rule['id']} ({rule['impact']}): {node['html'][:120]}"
+            for rule in found
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"]
+        ]
+
     def focused(self) -> Any:
         return self.page.locator(":focus")
 
@@ -130,10 +144,9 @@ def test_a_learner_by_keys_alone(browser: Any, tmp_path: Path) -> None:
         visit.page.keyboard.press("Enter")
         visit.page.wait_for_url(f"**/topic/{SLUG}")
         assert "of 3 exercises" in visit.page.locator("#standing").inner_text()
-        guess(visit)
-        run_figure(visit)
-        practise(visit)
-        take_quiz(visit)
+        for stage in (guess, run_figure, practise, take_quiz):
+            stage(visit)
+            assert visit.stumbling() == [], stage.__name__
         visit.close()
     with serving(tmp_path) as address:
         visit = Visit(browser, address.partition("/start")[0])
@@ -204,6 +217,7 @@ def practise(visit: Visit) -> None:
     page.keyboard.type("return w + rate * gradient")
     page.keyboard.press("Control+Enter")
     page.locator(f"{form} .verdict.bad:focus").wait_for()
+    assert visit.stumbling() == []
     made = exercise(SLUG, FIRST)
     assert made.mistakes["uphill"].split("`")[0] in visit.focused().inner_text()
     visit.tab_to(f"#answer-{FIRST}", "Shift+Tab")
@@ -244,7 +258,10 @@ PAGES = ["/", "/?roadmap=002&hours=6", "/progress", "/library/lenet", f"/topic/{
 
 @pytest.mark.parametrize("path", PAGES + [f"/topic/{slug}" for slug in WRITTEN])
 def test_nobody_stumbles(browser: Any, state: tuple[str, Any], path: str) -> None:
-    """Names, headings, contrast, nothing out of reach and nothing wider than the screen, in every theme."""
+    """Names, headings, contrast, nothing out of reach and nothing wider than the screen, in every theme.
+
+    In light and in dark axe-core is asked too: it knows more rules, and takes seconds.
+    """
     check = (HERE / "accessible.js").read_text(encoding="utf-8").partition("*/")[2]
     looks = (("light", PHONE, ""), ("dark", DESKTOP, ""), ("light", DESKTOP, "contrast"))
     for scheme, viewport, theme in looks:
@@ -257,9 +274,66 @@ def test_nobody_stumbles(browser: Any, state: tuple[str, Any], path: str) -> Non
             figure.scroll_into_view_if_needed()
             figure.locator(".panel").first.wait_for()
         assert visit.page.evaluate(check) == [], (scheme, theme)
+        assert theme or visit.stumbling() == [], scheme
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
         visit.complaints = [text for text in visit.complaints if path != "/nothing"]  # a 404 is one
         visit.close()
+
+
+def test_axe_finds_what_a_page_may_not_have(browser: Any, state: tuple[str, Any]) -> None:
+    """The same question, of a page that was spoilt: a name, a contrast and an attribute are wrong."""
+    visit = Visit(browser, *state)
+    visit.open("/progress")
+    visit.page.evaluate("""() => {
+      const main = document.querySelector("main");
+      for (const [tag, more] of [["input", {}], ["p", { textContent: "faint" }], ["div", {}]]) {
+        main.append(Object.assign(document.createElement(tag), more));
+      }
+      main.querySelector("p:last-of-type").style.color = "#eee";
+      main.lastElementChild.setAttribute("role", "buton");
+    }""")
+    found = {text.partition(" ")[0] for text in visit.stumbling()}
+    assert {"label", "color-contrast", "aria-roles"} <= found, found
+    visit.complaints.clear()  # the page's policy allows no style of an element
+    visit.close()
+
+
+# What a learner looks at -> (page, where it is, share of it that is drawn on at least and at most).
+SEEN = {
+    "map": ("/", ".atlas", 0.02, 0.6),
+    "formula": (f"/topic/{SLUG}", ".formula math >> nth=0", 0.02, 0.5),
+    "code": (f"/topic/{SLUG}", ".quote >> nth=0", 0.02, 0.6),
+    "figure": (f"/topic/{SLUG}", "#figure-descent .panel >> nth=0", 0.01, 0.9),
+    "exercise": (f"/topic/{SLUG}", f"#exercise-{FIRST} learn-editor", 0.01, 0.6),
+    "quiz": (f"/topic/{SLUG}", "#quiz-1", 0.01, 0.6),
+    "progress": ("/progress", "main", 0.005, 0.6),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SEEN)
+def test_lp05_what_is_looked_at_is_drawn_in_both_themes(
+    browser: Any, state: tuple[str, Any], what: str
+) -> None:
+    """A picture of the screen shows something, and not a black box; in the dark the ground is dark.
+
+    That the pages fetch nothing from elsewhere is seen at the end of every visit, and that all their code
+    does what they say in test_topics.py.
+    """
+    path, place, least, most = SEEN[what]
+    grounds = []
+    for scheme in ("light", "dark"):
+        visit = Visit(browser, *state, color_scheme=scheme)
+        visit.open(path)
+        visit.page.locator(place.split()[0]).first.scroll_into_view_if_needed()  # a figure is drawn only then
+        shot = visit.page.locator(place).screenshot(animations="disabled")
+        picture = Image.open(io.BytesIO(shot)).convert("L")
+        counts = picture.histogram()
+        ground = max(range(256), key=counts.__getitem__)
+        drawn = 1 - sum(counts[max(0, ground - 8) : ground + 9]) / (picture.width * picture.height)
+        assert least < drawn < most, (scheme, drawn)
+        grounds.append(ground)
+        visit.close()
+    assert grounds[0] > 200 and grounds[1] < 80, grounds
 
 
 @pytest.mark.parametrize("slug", WRITTEN)

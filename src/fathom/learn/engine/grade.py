@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from fathom.fundamentals.mathematics.derivatives import gradient_by_hand
 from fathom.learn.engine.verdict import Verdict
 
+ROWS = ("LP06",)  # of the inventory: exercises graded here, by checks that mutants do not pass
 Answer = Callable[..., Any]
 EMPTY = "Nothing here yet: replace the line that raises NotImplementedError."
 

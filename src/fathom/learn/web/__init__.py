@@ -6,3 +6,5 @@ a page is sent the picture of each frame, so there is no plotting library and no
 editor is a textarea that was taught line numbers, Tab and colours (``static/editor.js``). All script is ours,
 and short; without it every page can still be read, and every answer sent.
 """
+
+ROWS = ("LP05",)  # of the inventory: the curriculum in a browser, without a network
