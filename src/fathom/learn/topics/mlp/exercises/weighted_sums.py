@@ -1,7 +1,7 @@
 r"""Write a dense layer.
 
-You get examples, a weight and a bias. Return the weighted sum of every unit for every example, plus the unit's
-bias:
+You get examples, a weight and a bias. Return the weighted sum of every unit for every example, plus the
+unit's bias:
 
 $$ z = W x + b $$
 
