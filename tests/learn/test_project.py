@@ -11,14 +11,15 @@ from tests.learn.asking import Browser
 from tests.learn.test_parse import HEAD, page
 
 from fathom.errors import InputError
-from fathom.learn.engine import curriculum, exercise, fences, progress, roadmaps
+from fathom.learn.engine import curriculum, exercise, fences, progress, project, roadmaps
 from fathom.learn.engine.grade import Fail, grade, other
-from fathom.learn.engine.parse import PageError
+from fathom.learn.engine.parse import PageError, read_topic
 from fathom.learn.engine.progress import Log
 from fathom.learn.engine.standing import desk
-from fathom.learn.engine.topic import Code
+from fathom.learn.engine.topic import PARTS_OF_A_PROJECT, Code, Milestone
 from fathom.learn.engine.verdict import project_limits
 from fathom.learn.terminal import listing, practice
+from fathom.verbs.new import new
 
 SLUG = "digits"
 SEVEN = ["split", "baseline", "network", "train", "evaluate", "task", "card"]
@@ -46,6 +47,22 @@ def test_a_fence_may_be_a_file_which_is_kept_and_not_run(tmp_path: Path) -> None
     for name in ("../project.py", "a/b.py", "run.sh", "two words.py", ".hidden.py"):
         with pytest.raises(PageError, match="may name a file such as project"):
             page(tmp_path, f"\n```python {name}\n1\n```\n", PROJECT)
+
+
+@pytest.mark.slow  # a process of its own
+def test_a_new_project_is_whole_at_once(tmp_path: Path) -> None:
+    topics = tmp_path / "src" / "fathom" / "learn" / "topics"
+    topics.mkdir(parents=True)
+    entry = 'title = "Houses"\nlevel = "beginner"\ngroup = "Projects"\nminutes = 50\ngoal = "build one"\n'
+    (topics / "coming.toml").write_text(f"[houses]\n{entry}", encoding="utf-8")
+    new("topic", "houses", root=tmp_path)
+    made = read_topic(topics / "houses")
+    assert tuple(made.parts())[1:] == PARTS_OF_A_PROJECT and fences.run(made) == 1
+    names = [block.name for block in made.every(Milestone)]
+    read = [exercise.read("houses", topics / "houses" / "exercises" / f"{name}.py") for name in names]
+    program = {f"{one.name}.py": one.solution for one in read}
+    program |= {code.file: code.text + "\n" for code in made.every(Code) if code.file}
+    assert project.run(tmp_path / "houses", program) == ""
 
 
 # -- the folder -----------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """New topic: its folder, from an entry of the map that is still to come; every part is there, and runs.
 
 What is made says nothing worth reading yet, but it is a page in which each directive stands once, so that
-whoever writes it replaces one thing at a time and stays green all the way.
+whoever writes it replaces one thing at a time and stays green all the way. A project gets milestones in the
+place of exercises, and the program that calls them.
 """
 
 import re
@@ -82,6 +83,89 @@ fathom explain gradient relu
 ## Pitfalls
 
 Mistakes that no exercise can name.
+
+## Further reading
+
+- The paper, with its year. <https://arxiv.org/abs/1502.01852>
+"""
+
+PROJECT = """+++
+{head}+++
+
+Say in two sentences what will work at the end that does not work now.
+
+## What you build
+
+What is asked of it, in numbers, and the budget: steps, weights, seconds.
+
+## The data
+
+Where it comes from, who made it, what is missing in it, and its licence. Then let the reader look at it.
+
+```python
+import torch
+
+torch.tensor([-1.0, 2.0]).sum()  # -> tensor(1.)
+```
+
+:::figure first
+
+## Your folder
+
+The answers are files of one folder, and this program calls them:
+
+```python project.py
+\"\"\"Say what it leaves behind: python project.py\"\"\"
+
+import torch
+
+from {first} import {first}
+from {second} import {second}
+
+
+def main():
+    print({second}({first}(torch.tensor([-1.0, 2.0]))))
+
+
+if __name__ == "__main__":
+    main()
+```
+
+## Milestones
+
+:::project {first}
+Say why this comes first.
+:::
+
+:::project {second}
+Say what it adds.
+:::
+
+## All together
+
+```sh
+python project.py
+```
+
+## Show it
+
+One command with which somebody else can use it.
+
+```sh
+fathom explain gradient relu
+```
+
+## Quiz
+
+:::quiz
+What is the larger one of 0 and $-3$?
++ 0 | Say why.
+- $-3$ | Say what the one who chose it may have thought.
+:::
+
+## Pitfalls
+
+Mistakes that no milestone can name.
 
 ## Further reading
 
@@ -207,10 +291,12 @@ def contents(name: str, head: str) -> dict[str, str]:
 
     stem = name.replace("-", "_")
     first, second = f"{stem}_first", f"{stem}_second"
-    return {
+    files = {
         "figure.py": FIGURE,
         f"exercises/{first}.py": EXERCISE.format(**FIRST),
         f"exercises/{second}.py": EXERCISE.format(**SECOND),
-        BLESSED: f'"{QUOTED}" = "{quote(QUOTED).digest}"\n',
-        "topic.md": PAGE.format(head=head, quoted=QUOTED, first=first, second=second),
     }
+    if tomllib.loads(head)["group"] == "Projects":
+        return files | {"topic.md": PROJECT.format(head=head, first=first, second=second)}
+    page = PAGE.format(head=head, quoted=QUOTED, first=first, second=second)
+    return files | {BLESSED: f'"{QUOTED}" = "{quote(QUOTED).digest}"\n', "topic.md": page}

@@ -5,14 +5,14 @@ dictionary of facts that were measured. Return the card as text, with these head
 own and with something below it:
 
 - `## What it is for`
-- `## Data`: the three counts
+- `## Data`: how many pictures it learned from, how many it was chosen by, and how many it was tested with
 - `## Result`: the share of right answers, both ends of its interval, and the share of the baseline, all in
   percent with one digit after the point
 - `## Where it fails`: each pair of digits that was confused, and how often
 - `## Not for`: what nobody should use it for
 
-The facts: `accuracy`, `interval` (a list of two) and `baseline`, from 0 to 1; `learn`, `judge` and `test`,
-the numbers of pictures; `weights` and `seconds`; and `confused`, a list of [true digit, said digit, times].
+The facts: `accuracy`, `interval` (a list of two) and `baseline`, from 0 to 1; `learn`, `judge`, `test`, the
+three numbers of pictures; `weights`, `seconds`; and `confused`, a list of [true digit, said digit, times].
 
 When the card is written, run `python project.py` in your folder. Then check this milestone again: it looks at
 the model that your program made.
@@ -56,7 +56,7 @@ It reads one digit, written by hand, from a picture. It was made to learn how su
 
 ## Data
 
-MNIST: digits of some hundreds of writers in the United States around 1990. It learned from {facts["learn"]:,}
+MNIST: digits of some hundreds of writers in the United States. It learned from {facts["learn"]:,}
 pictures, was chosen on {facts["judge"]:,}, and was judged once on {facts["test"]:,} others.
 
 ## Result

@@ -140,9 +140,10 @@ def check_pixels(answer: Answer, seed: int) -> None:
     if seen.shape != wanted.shape:
         raise Fail(f"Your network takes {tuple(wanted.shape)}; it would be given {tuple(seen.shape)}.")
     if not torch.allclose(seen, wanted, atol=1e-6):
+        bright, black = float(seen.max()), float(seen.min())
         raise Fail(
-            f"A pixel of {int(picture.max())} of 255 should reach the network as {float(wanted.max()):.2f},"
-            f" as in training; it would come as {float(seen.max()):.2f}, and black as {float(seen.min()):.2f}."
+            f"A pixel of {picture.max()} of 255 should reach the network as {float(wanted.max()):.2f}, as in"
+            f" training; it would come as {bright:.2f}, and black as {black:.2f}."
         )
 
 
