@@ -141,7 +141,7 @@ def imports_of(tree: ast.Module, *kept: ast.stmt) -> list[str]:
             continue
         names = {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
         module = node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name
-        if not module.startswith(OWN) and (names & used or (module in USUAL and "Tensor" in used)):
+        if not module.startswith(OWN) and (names & used or (module in USUAL and {"Tensor", "nn"} & used)):
             found.append(ast.unparse(node))
     return found
 

@@ -2,7 +2,7 @@
 
 A served network gets pictures of any kind: a drawing from a page, a photograph of a slip of paper. Before it
 sees them they must become what it was trained on, or its answers are worth nothing. Fathom does that, if you
-say what the network knows. Return an `ImageClassification` with these fields:
+say what the network knows. Return an `ImageClassification`: your file imports this class already. Its fields:
 
 - `labels`: the names of the ten answers, as a tuple of texts, in the order of the scores;
 - `channels`, `height`, `width`: of the pictures that your network takes;
