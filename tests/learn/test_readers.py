@@ -18,7 +18,8 @@ KINDS: dict[str, type] = {
     "solved_with_page": int, "solved_without_page": int, "stumbles_found": int, "stumbles_mended": int,
     "stumbles": list,
 }  # fmt: skip
-MAY = {"problem_changed": bool}  # the problem was sharpened; the counts are those of the old one
+# The problem was sharpened: the first two counts are those of the old one, these, where it was read, of the new.
+MAY: dict[str, type] = {"problem_changed": bool, "changed_problem": dict}
 OF_A_STUMBLE: dict[str, type] = {"sentence": str, "readers": int, "mended": str}
 LEFT = "Not mended"
 
@@ -58,6 +59,14 @@ def numbers(found: dict[str, Any]) -> Iterator[str]:
             yield f"{name} is {found[name]}"
     if found["solved_without_page"] > 1 and not found.get("problem_changed"):
         yield "most solve the problem without the page"
+    again = found.get("changed_problem")
+    if again is not None:
+        if not found.get("problem_changed"):
+            yield "a problem that did not change was read again"
+        if set(again) != {"solved_with_page", "solved_without_page"}:
+            yield f"changed_problem holds {', '.join(again)}"
+        elif not all(type(n) is int and 0 <= n <= readers for n in again.values()):
+            yield f"changed_problem is {again}"
     listed = found["stumbles"]
     if not 8 <= len(listed) <= 15:
         yield f"{len(listed)} stumbles are listed"
@@ -109,6 +118,8 @@ def test_the_wheel_brings_it_along(slug: str) -> None:
             {"solved_without_page": 2},
             "most solve the problem without the page",
         ),
+        ({"changed_problem": {}}, "a problem that did not change was read again"),
+        ({"problem_changed": True, "changed_problem": {"solved": 1}}, "changed_problem holds solved"),
         ({"stumbles_found": 7}, "more stumbles are listed than were found"),
         ({"stumbles_mended": 9}, "more stumbles were mended than the list admits"),
         ({"stumbles": []}, "0 stumbles are listed"),
