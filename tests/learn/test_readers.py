@@ -18,7 +18,7 @@ KINDS: dict[str, type] = {
     "solved_with_page": int, "solved_without_page": int, "stumbles_found": int, "stumbles_mended": int,
     "stumbles": list,
 }  # fmt: skip
-# The problem was sharpened: the first two counts are those of the old one, these, where it was read, of the new.
+# The problem was sharpened: the counts above are those of the old one, these, where it was read, of the new.
 MAY: dict[str, type] = {"problem_changed": bool, "changed_problem": dict}
 OF_A_STUMBLE: dict[str, type] = {"sentence": str, "readers": int, "mended": str}
 LEFT = "Not mended"
