@@ -338,9 +338,13 @@ def test_lp05_what_is_looked_at_is_drawn_in_both_themes(
 
 @pytest.mark.parametrize("slug", WRITTEN)
 def test_every_figure_and_exercise_of_a_page_works(browser: Any, state: tuple[str, Any], slug: str) -> None:
-    """Each figure draws and says something; each exercise begins red and its solution passes."""
+    """Each figure draws and says something; each exercise begins red and its solution passes.
+
+    The last milestone of a project grades what its owner's program made: ``test_project_whole`` goes there.
+    """
     visit = Visit(browser, *state)
     visit.open(f"/topic/{slug}")
+    last = exercises(slug)[-1] if curriculum.heads()[slug].kind == "project" else None
     for figure in visit.page.locator("learn-figure").all():
         figure.scroll_into_view_if_needed()
         figure.locator(".panel").first.wait_for()
@@ -349,9 +353,11 @@ def test_every_figure_and_exercise_of_a_page_works(browser: Any, state: tuple[st
         form = visit.page.locator(f"#exercise-{name}")
         form.get_by_role("button", name="Check").click()
         assert "Nothing here yet" in form.locator(".verdict.bad").inner_text()
+        if name == last:
+            continue
         form.locator("textarea").fill(exercise(slug, name).solution)
         form.get_by_role("button", name="Check").click()
-        form.locator(".verdict.good").wait_for()
+        form.locator(".verdict.good").wait_for(timeout=60_000)  # a milestone may train
     visit.close()
 
 
@@ -446,7 +452,7 @@ def test_a_reader_without_scripts_has_everything(browser: Any, state: tuple[str,
     visit = Visit(browser, *state, java_script_enabled=False)
     page = visit.page
     visit.open("/")
-    assert page.locator(".atlas .box").count() == 80 and page.locator(".list li").count() == 80
+    assert page.locator(".atlas .box").count() == 80 and page.locator(".topics > li").count() == 80
     visit.open(f"/topic/{SLUG}?slope.w=1#figure-slope")
     formula = page.locator(".formula math").first.bounding_box()
     assert formula["width"] > 40 and formula["height"] > 15
