@@ -102,6 +102,18 @@ def test_what_has_no_pictures_no_maps_or_no_scores_has_no_section() -> None:
     assert class_map_sections(TASK, Marks(), Evaluation(metrics={}, headline="loss"), split) == []
 
 
+def test_a_graph_of_many_answers_is_no_row_of_pictures() -> None:
+    """One row, and an answer for each of its nodes."""
+    answers = Evaluation(
+        metrics={}, headline="loss", detail={"probabilities": np.eye(3), "labels": np.array([0, 1, 1])}
+    )
+    assert class_map_sections(TASK, Marks(), answers, pictures_of(1)) == []
+
+
+def pictures_of(count: int) -> Tensors:
+    return Tensors(tuple(column[:count] for column in pictures().columns))
+
+
 def test_surest_of_each_class_and_only_right_ones() -> None:
     shares = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.6, 0.4]])
     assert surest(shares, np.array([0, 0, 1, 1]), 6) == [0, 2]

@@ -33,8 +33,10 @@ def class_map_sections(task: Task, model: nn.Module, evaluation: Evaluation, spl
     labels: Sequence[str] = getattr(task, "labels", ())
     if shares is None or truth is None or np.ndim(shares) != 2 or not labels or not len(truth):
         return []
+    if not hasattr(split, "rows") or len(split) != len(truth):  # a graph is one row with many answers
+        return []
     chosen = torch.tensor([*worst(evaluation, EACH), *surest(shares, truth, EACH)])
-    rows = split.rows(chosen) if len(chosen) and hasattr(split, "rows") else ()
+    rows = split.rows(chosen) if len(chosen) else ()
     if len(rows) != 2 or rows[0].ndim != 4 or rows[0].dtype != torch.uint8 or rows[0].shape[1] not in (1, 3):
         return []
     said = torch.from_numpy(np.asarray(shares)[chosen.numpy()].argmax(axis=1))
