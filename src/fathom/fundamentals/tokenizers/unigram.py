@@ -138,20 +138,23 @@ def train_unigrams(texts: Iterable[str], size: int, *, special: Sequence[str] = 
     )
     made.train_from_iterator(read, trainer)
     (_, *learned), marks = model_of(made)["vocab"], [(mark, 0.0) for mark in special]
-    return assembled(settled(learned), marks)
+    occurs = Counter(sign for text in read for sign in text)
+    return assembled(settled(learned, occurs), marks)
 
 
-def settled(learned: Sequence[Sequence[Any]]) -> list[tuple[str, float]]:
+def settled(learned: Sequence[Sequence[Any]], occurs: Mapping[str, int]) -> list[tuple[str, float]]:
     """Pieces and scores without what changes from run to run.
 
     The package hands steps of ``RESCUED`` above the lowest score to the signs that no cut used, in the order
     of a hash table, and sums in that order too, which moves the twelfth digit: far from the sixth, to which
-    scores are rounded.
+    scores are rounded. The first of them has the lowest score itself, as learned signs may have: of these it
+    is the one that occurs most, for it stands within larger pieces.
     """
     lowest = min(score for _, score in learned)
-    rescued: list[str] = []
+    least = [piece for piece, score in learned if len(piece) == 1 and abs(score - lowest) < 1e-9]
+    rescued = sorted(least, key=lambda sign: -occurs.get(sign, 0))[:1]
     for piece, score in sorted(learned, key=lambda pair: pair[1]):
-        if len(piece) == 1 and abs(score - lowest - len(rescued) * RESCUED) < 1e-9:
+        if len(piece) == 1 and piece not in least and abs(score - lowest - len(rescued) * RESCUED) < 1e-9:
             rescued.append(piece)
     steps = {sign: lowest + i * RESCUED for i, sign in enumerate(sorted(rescued))}
     return [(piece, round(steps.get(piece, score), 6)) for piece, score in learned]
