@@ -10,44 +10,27 @@ from functools import lru_cache
 import torch
 
 from fathom.applications.language import minilm as system
-from fathom.data.split import Data, Tensors
-from fathom.recipes.text_cnn import LABELS
+from fathom.data.split import Data
+from fathom.recipes.text_cnn import LABELS, Reviews, divided
 from fathom.tasks.text_classification import TextClassification
 from fathom.training import AdamW, CrossEntropy, Expect, Experiment, GradientDescent, WarmupCosine
-from fathom.training.randomness import permutation
 from fathom.training.transferred import Transferred
 
 HALF = system.Config(frozen=3)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reviews:
-    """The sentences and the splits of `text_cnn`, in the word pieces of the encoder."""
+class Pieces(Reviews):
+    """The same sentences and splits, in the word pieces of the encoder."""
 
-    seed: int = 0
-
-    def load(self) -> Data:
-        return prepared(self)[1]
-
-    def task(self) -> TextClassification:
-        return prepared(self)[0]
+    def prepared(self) -> tuple[TextClassification, Data]:
+        """The task, of which training sentences decide the length alone, and the splits."""
+        return divided(self.seed, in_pieces)
 
 
-@lru_cache(maxsize=2)
-def prepared(config: Reviews) -> tuple[TextClassification, Data]:
-    """The task, of which training sentences decide the length alone, and the splits; read once."""
-    from fathom.data.sets import rt_polarity
-
-    reviews = rt_polarity.read()
-    order = permutation(len(reviews.texts), config.seed, 0)
-    tenth = len(order) // 10
-    parts = {"test": order[:tenth], "valid": order[tenth : 2 * tenth], "train": order[2 * tenth :]}
+def in_pieces(sentences: list[str]) -> TextClassification:
     fixed = {"unit": "piece", "vocabulary": system.vocabulary()}
-    task = TextClassification.suited(LABELS, [reviews.texts[i] for i in parts["train"].tolist()], fixed)
-    tokens, labels = task.encode(reviews.texts), torch.as_tensor(reviews.labels, dtype=torch.int64)
-    splits = {name: Tensors((tokens[index], labels[index])) for name, index in parts.items()}
-    facts = {"source": "rt_polarity", **{name: len(split) for name, split in splits.items()}}
-    return task, Data(splits["train"], splits["valid"], splits["test"], facts)
+    return TextClassification.suited(LABELS, sentences, fixed)
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +42,7 @@ def published() -> dict[str, torch.Tensor]:
 
 def minilm(model: system.Config = HALF) -> Experiment:
     """MiniLM on sentences from film reviews: half of it and a linear head learn, one round and a half."""
-    data = Reviews()
+    data = Pieces()
     return Experiment(
         model=Transferred(config=model, new=("head",), state=published()),
         data=data,

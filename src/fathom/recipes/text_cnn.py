@@ -1,5 +1,6 @@
 """Recipes for TextCNN: film reviews, one sentence each (Pang and Lee 2005)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -21,22 +22,30 @@ class Reviews:
     seed: int = 0
 
     def load(self) -> Data:
-        return prepared(self)[1]
+        return self.prepared()[1]
 
     def task(self) -> TextClassification:
-        return prepared(self)[0]
+        return self.prepared()[0]
+
+    def prepared(self) -> tuple[TextClassification, Data]:
+        """The task, whose vocabulary is made of training sentences alone, and the splits."""
+        return divided(self.seed, in_words)
+
+
+def in_words(sentences: list[str]) -> TextClassification:
+    return TextClassification.fitted(LABELS, sentences)
 
 
 @lru_cache(maxsize=2)
-def prepared(config: Reviews) -> tuple[TextClassification, Data]:
-    """The task, whose vocabulary is made of training sentences alone, and the splits; read once."""
+def divided(seed: int, suited: Callable[[list[str]], TextClassification]) -> tuple[TextClassification, Data]:
+    """The task that ``suited`` makes of training sentences, and the splits; read once."""
     from fathom.data.sets import rt_polarity
 
     reviews = rt_polarity.read()
-    order = permutation(len(reviews.texts), config.seed, 0)
+    order = permutation(len(reviews.texts), seed, 0)
     tenth = len(order) // 10
     parts = {"test": order[:tenth], "valid": order[tenth : 2 * tenth], "train": order[2 * tenth :]}
-    task = TextClassification.fitted(LABELS, [reviews.texts[i] for i in parts["train"].tolist()])
+    task = suited([reviews.texts[i] for i in parts["train"].tolist()])
     tokens, labels = task.encode(reviews.texts), torch.as_tensor(reviews.labels, dtype=torch.int64)
     splits = {name: Tensors((tokens[index], labels[index])) for name, index in parts.items()}
     facts = {"source": "rt_polarity", **{name: len(split) for name, split in splits.items()}}

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from fathom import catalog
 from fathom.errors import InputError, unknown
+from fathom.fundamentals.transfer import gradual_unfreezing
 from fathom.settings import to_json
 from fathom.task import Options, Task, task_name
 from fathom.training import AdamW, Experiment, GradientDescent, Unfreezing, WarmupCosine
@@ -326,7 +327,7 @@ def shape(config: Any) -> nn.Module:
 
 
 def within(name: str, parts: tuple[str, ...]) -> bool:
-    return any(name == part or name.startswith(f"{part}.") for part in parts)
+    return any(gradual_unfreezing.within(name, part) for part in parts)
 
 
 def within_any(names: tuple[str, ...], part: str) -> bool:
