@@ -86,13 +86,19 @@ def depths(found: Heads) -> dict[str, int]:
 def ordered(found: Heads) -> dict[str, Head]:
     """The heads so that each stands behind all it needs; where needs leave a choice, groups decide.
 
-    ``MapError`` where a topic needs one of a later level: then no track could be followed by itself.
+    ``MapError`` where a topic needs one of a later level, for then no track could be followed by itself, and
+    where an entry test vouches for a topic that does not exist.
     """
     below = depths(found)
     for head in found.values():
         for other in head.needs:
             if LEVELS.index(found[other].level) > LEVELS.index(head.level):
                 raise MapError(f"{head.slug} is {head.level} and needs {other}, {found[other].level}")
+        for name, known in head.entry.items():
+            for other in set(known) - set(found):
+                raise MapError(
+                    f"{head.slug}: the entry test {name} vouches for {other!r}, which does not exist"
+                )
 
     def place(head: Head) -> tuple[int, int, int, str]:
         return LEVELS.index(head.level), GROUPS.index(head.group), below[head.slug], head.slug

@@ -50,7 +50,7 @@ GIVEN = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.(py|md|txt)")  # a file that a proje
 REFERENCE = re.compile(r"fathom(\.\w+)+:\w+(\.\w+)*")
 FIELDS = {
     "title": str, "level": str, "group": str, "goal": str, "minutes": int, "needs": list, "rows": list,
-    "symbols": dict, "use": str, "paper": str,
+    "symbols": dict, "use": str, "paper": str, "entry": dict,
 }  # fmt: skip
 REQUIRED = ("title", "level", "group", "goal", "minutes")
 
@@ -113,7 +113,15 @@ def make_head(slug: str, given: dict[str, Any], place: str, folder: Path | None 
     if not 5 <= given["minutes"] <= 1200:
         raise PageError(place, 1, f"minutes is {given['minutes']}; it must be in 5 to 1200")
     fields: dict[str, Any] = given | {name: tuple(given.get(name, ())) for name in ("needs", "rows")}
-    return Head(slug=slug, folder=folder, **fields)
+    return Head(slug=slug, folder=folder, **fields | {"entry": read_entry(given.get("entry", {}), place)})
+
+
+def read_entry(given: dict[str, Any], place: str) -> dict[str, tuple[str, ...]]:
+    """The entry test of a page: each of its exercises, and the topics that passing it takes as known."""
+    for name, slugs in given.items():
+        if not isinstance(slugs, list) or not slugs or not all(isinstance(slug, str) for slug in slugs):
+            raise PageError(place, 1, f"entry.{name} is {slugs!r}; it must be a list of topics, one or more")
+    return {name: tuple(slugs) for name, slugs in given.items()}
 
 
 class Reader:

@@ -16,7 +16,7 @@ import datetime
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -136,6 +136,7 @@ class Asked:
 
     exercises: Sequence[str] = ()
     questions: Sequence[str] = ()
+    entry: Collection[str] = ()  # exercises of an entry test: they place the learner, and are no work on it
 
 
 def standings(events: Iterable[Event], pages: Mapping[str, Asked]) -> dict[str, Standing]:
@@ -143,17 +144,19 @@ def standings(events: Iterable[Event], pages: Mapping[str, Asked]) -> dict[str, 
     found: dict[str, Standing] = {}
     for event in events:
         standing = found.setdefault(event.topic, Standing())
-        take(standing, event)
-        complete(standing, event, pages.get(event.topic, Asked()))
+        asked = pages.get(event.topic, Asked())
+        take(standing, event, asked)
+        complete(standing, event, asked)
     return found
 
 
-def take(standing: Standing, event: Event) -> None:
-    """What one event changes."""
+def take(standing: Standing, event: Event, asked: Asked) -> None:
+    """What one event changes. Work on a topic takes it up again; its entry test does not."""
     if event.kind == "skip":
         standing.skipped = True
         return
-    standing.skipped = False
+    if event.item not in asked.entry:
+        standing.skipped = False
     if event.kind == "read":
         standing.read = True
     elif event.kind == "predict":

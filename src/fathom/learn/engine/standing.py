@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fathom.learn.engine import curriculum, exercise, progress
+from fathom.learn.engine.exercise import Exercise
 from fathom.learn.engine.progress import Asked, Log, Standing
 from fathom.learn.engine.topic import Head, Question
 
@@ -61,11 +62,29 @@ class Desk:
 
 
 def asked_of(slug: str) -> Asked:
-    """What the page of a topic asks for; nothing where there is no page."""
-    if not curriculum.find(slug).written:
+    """What the page of a topic asks for; nothing where there is no page. Nobody must take an entry test."""
+    head = curriculum.find(slug)
+    if not head.written:
         return Asked()
     questions = list(curriculum.topic(slug).every(Question))
-    return Asked(exercise.exercises(slug), [str(number) for number in range(1, len(questions) + 1)])
+    wanted = [name for name in exercise.exercises(slug) if name not in head.entry]
+    return Asked(wanted, [str(number) for number in range(1, len(questions) + 1)], tuple(head.entry))
+
+
+def place(home: Path, made: Exercise) -> list[str]:
+    """After a passed exercise: take the topics as known that it vouches for, and return those.
+
+    What is done stays done. Whoever looked at the solution first is not placed by it.
+    """
+    head = curriculum.heads().get(made.topic)
+    vouched = head.entry.get(made.name, ()) if head else ()
+    here = desk(home)
+    if not vouched or made.name in here.standings.get(made.topic, Standing()).seen:
+        return []
+    known = [slug for slug in vouched if here.state(slug) not in ("done", "due", "skipped")]
+    for slug in known:
+        Log(home).append("skip", slug)
+    return known
 
 
 def desk(home: Path, at: datetime.datetime | None = None) -> Desk:

@@ -60,6 +60,7 @@ class Head:
     rows: tuple[str, ...] = ()  # ids of the inventory that it teaches
     symbols: dict[str, str] = field(default_factory=dict)  # TeX -> what it stands for, with its shape
     use: str = ""  # one command that does it on the reader's own data
+    entry: dict[str, tuple[str, ...]] = field(default_factory=dict)  # exercise -> topics that it vouches for
     paper: str = ""  # where it comes from, when no file of the library says so
     folder: Path | None = None  # None: not written yet, it says "coming"
 

@@ -4,13 +4,15 @@ No torch here: a server or a terminal asks, and the worker imports what grading 
 """
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fathom.learn.engine import curriculum
 from fathom.learn.engine.confine import MIB, Limits
 from fathom.learn.engine.exercise import Exercise, answer_path, begin
 from fathom.learn.engine.progress import Log
+from fathom.learn.engine.standing import place
 
 if TYPE_CHECKING:
     from fathom.learn.engine.worker import Worker
@@ -79,7 +81,10 @@ def outcome(messages: list[dict[str, Any]]) -> Verdict:
 
 
 def check(worker: "Worker", home: Path, exercise: Exercise, seed: int = 0) -> Verdict:
-    """Grade the learner's file, made from the starter if it is not there, and write down what came of it."""
+    """Grade the learner's file, made from the starter if it is not there, and write down what came of it.
+
+    A passed entry test also takes topics as known, and the verdict says which.
+    """
     begin(home, exercise)
     path = answer_path(home, exercise)
     answer = path.read_text(encoding="utf-8", errors="replace")
@@ -93,4 +98,8 @@ def check(worker: "Worker", home: Path, exercise: Exercise, seed: int = 0) -> Ve
         answer=hashlib.sha256(answer.encode()).hexdigest()[:16],
         exercise=exercise.digest,
     )
+    known = place(home, exercise) if verdict.passed else []
+    if known:
+        titles = " and ".join(curriculum.find(slug).title for slug in known)
+        return replace(verdict, message=f"{verdict.message} Taken as known from now on: {titles}.")
     return verdict

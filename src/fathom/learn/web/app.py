@@ -119,9 +119,14 @@ class School:
 
     # -- what a learner does ----------------------------------------------------------------------
     async def note(self, request: Request) -> Response:
-        """That a page was read, or is taken as known."""
+        """That a page was read, or is taken as known.
+
+        A page that is only open says by script that it was read. What is taken as known stays so then: it is
+        the button that takes it up again.
+        """
         head, kind = head_of(request), request.url.path.rpartition("/")[2]
-        if kind == "skip" or self.study().desk.state(head.slug) in ("new", "skipped"):
+        begins = ("new",) if asks_part(request) else ("new", "skipped")
+        if kind == "skip" or self.study().desk.state(head.slug) in begins:
             Log(self.home).append(kind, head.slug)
         return Response(status_code=204) if asks_part(request) else back(head.slug, "")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from fathom.learn.engine import exercise
 from fathom.learn.engine.exercise import Exercise, answer_path
 from fathom.learn.engine.progress import Event, Log, Standing
-from fathom.learn.engine.standing import Desk, desk
+from fathom.learn.engine.standing import Desk, asked_of, desk
 from fathom.learn.engine.verdict import Verdict
 from fathom.learn.engine.worker import Worker
 from fathom.learn.terminal import practice
@@ -122,7 +122,7 @@ def begin_anew(study: Study, made: Exercise) -> None:
 def asked(study: Study, slug: str) -> tuple[int, int, int, int]:
     """Of a topic: exercises solved, exercises, questions answered rightly, questions."""
     standing = study.standing(slug)
-    names = exercise.exercises(slug)
+    names = asked_of(slug).exercises
     questions = len(study.desk.open_questions(slug)) + len(standing.answered)
     return len(standing.passed.keys() & set(names)), len(names), len(standing.answered), questions
 
