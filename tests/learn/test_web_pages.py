@@ -109,6 +109,15 @@ def test_every_block_is_shown(reader: Browser, slug: str) -> None:
     assert len(page.blocks) > 20 and all(isinstance(b, Block) for b in page.blocks)
 
 
+def test_mistakes_of_many_exercises_are_folded(reader: Browser) -> None:
+    """Ninety messages in one list are read by nobody; of few exercises they stay one list."""
+    many, few = (reader.get(f"/topic/{slug}").text for slug in ("tensors", SLUG))
+    assert many.count('<ul class="pitfalls">') == len(exercise.exercises("tensors"))
+    assert few.count('<ul class="pitfalls">') == 1
+    behind = many.split('id="pitfalls"')[1]
+    assert "<details><summary>One hot</summary>" in behind
+
+
 def unescaped(text: str) -> str:
     return re.sub(r"<[^>]+>", "", text).replace("&quot;", '"').replace("&#x27;", "'").replace("&gt;", ">")
 

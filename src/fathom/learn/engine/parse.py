@@ -11,6 +11,9 @@
 The last five end at a line ``:::``. A fence names its language and, where it is a file that a project brings
 along, that file: ``python project.py``. Whatever is none of these, no heading or ``$$`` formula, is prose and
 stays as it is written. The same tree is shown, printed in a terminal, and tested.
+
+A head may have a table ``[entry]``: exercises of the page that place the learner, each with the topics that
+passing it takes as known. Nobody must solve them to be done with the page.
 """
 
 import re

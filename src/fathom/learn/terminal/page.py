@@ -148,6 +148,7 @@ class Page:
     def pitfalls(self) -> None:
         """The messages of all wrong twins of the page: what goes wrong, in the words of the grader."""
         for name in exercises(self.topic.head.slug):
+            self.console.print(name.replace("_", " "), style="bold")
             for message in exercise(self.topic.head.slug, name).mistakes.values():
                 self.console.print(Markdown(f"- {prose(message)}"))
 

@@ -32,6 +32,8 @@ from fathom.learn.web.quotes import quoted
 from fathom.learn.web.shell import chip, length, link, page
 from fathom.learn.web.study import Study, asked
 
+MANY = 8  # exercises of a page, whose mistakes are still one list
+
 
 class TopicPage:
     """Writes a page; ``query`` are the settings of its figures."""
@@ -185,11 +187,22 @@ class TopicPage:
         return f'<aside class="note"><h4>{prose.line(block.title, self.symbols)}</h4>{inside}</aside>'
 
     def pitfalls(self) -> str:
-        """The messages of all wrong twins of the page, in the words of the grader."""
-        made = [read_exercise(self.head.slug, name) for name in exercises(self.head.slug)]
-        messages = [message for one in made for message in one.mistakes.values()]
-        items = "".join(f"<li>{prose.line(message, self.symbols)}</li>" for message in messages)
-        return f'<ul class="pitfalls">{items}</ul>' if items else ""
+        """The messages of all wrong twins of the page, in the words of the grader.
+
+        Of many exercises they would be a wall of words: then each has its own list, folded behind its name.
+        """
+        lists = {name: self.messages(name) for name in exercises(self.head.slug)}
+        if len(lists) <= MANY:
+            return f'<ul class="pitfalls">{"".join(lists.values())}</ul>' if lists else ""
+        return "".join(
+            f'<details><summary>{escape(title(name))}</summary><ul class="pitfalls">{items}</ul></details>'
+            for name, items in lists.items()
+        )
+
+    def messages(self, name: str) -> str:
+        """The items of a list: what is said to whoever makes one of the mistakes of an exercise."""
+        said = read_exercise(self.head.slug, name).mistakes.values()
+        return "".join(f"<li>{prose.line(message, self.symbols)}</li>" for message in said)
 
 
 def standing(study: Study, head: Head) -> str:

@@ -33,7 +33,7 @@ def wrong_from_one(count: int) -> np.ndarray:
 
 
 def wrong_doubled(count: int) -> np.ndarray:
-    """These are twice the numbers, not their squares. The power is **, and * multiplies."""
+    """These are twice the numbers, not their squares. The power is `**`, and `*` multiplies."""
     return np.arange(count) * 2
 
 
