@@ -153,11 +153,15 @@ def killed(words: list[str], scratch: Path) -> int:
     raise SystemExit("the run ended before it could be killed")
 
 
-def serve(told: Transcript, picture: str) -> None:
-    """Serve the model, and send it a picture."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def serve(told: Transcript, picture: str) -> None:
+    """Serve the model, and send it a picture."""
+    port = free_port()
     words = ["serve", "killed", "--port", str(port)]
     process = subprocess.Popen(
         [*FATHOM, *words], cwd=told.scratch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
