@@ -82,8 +82,8 @@ VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         ),
         "x[:, ::2]", "what is read",
     ),
-    first=whole(0, 5, 1, "place along axis 0"),
-    second=whole(0, 5, 1, "place along axis 1"),
+    first=whole(0, 5, 1, "index along axis 0"),
+    second=whole(0, 5, 1, "index along axis 1"),
 )  # fmt: skip
 def strides(c: SimpleNamespace) -> Frame:
     """Twelve numbers in memory, and ways to read them."""
@@ -96,7 +96,7 @@ def strides(c: SimpleNamespace) -> Frame:
     if not np.shares_memory(seen, memory):
         return frame(picture, memory_panel(set()), say=f"{c.view} has the shape {shape}. It is a copy.")
     steps = tuple(stride // memory.itemsize for stride in seen.strides)
-    start = int(seen[(0,) * seen.ndim])  # a number of this memory is its own place
+    start = int(seen[(0,) * seen.ndim])  # a number of this memory is its own address
     parts = (
         f"{place} · {step}" if step >= 0 else f"{place} · ({step})"
         for place, step in zip(at, steps, strict=True)
@@ -107,7 +107,7 @@ def strides(c: SimpleNamespace) -> Frame:
         picture,
         memory_panel(set(seen.flat), entry),
         say=f"{c.view} has the shape {shape} and the strides {written(steps)}; nothing is copied."
-        f" The entry at ({place}) lies at {way} = {entry} in memory.",
+        f" The entry at [{place}] has the address {way} = {entry}.",
     )
 
 

@@ -1,6 +1,9 @@
 """How often is a network right? You get its scores, of shape (n, classes), and the right labels, whole
-numbers of shape (n,). A row is right if its largest score stands at its label. Return the share of right
-rows, a number from 0 to 1.
+numbers of shape (n,). The scores of a row belong to the classes 0, 1, 2 and so on, and its label is
+the number of the right class. A row is right if its largest score stands at its label. Return the share of
+right rows, a number from 0 to 1.
+
+For scores `[[0.1, 0.9], [0.8, 0.2]]` and labels `[1, 1]` it is 0.5: only the first row is right.
 
 If two scores of a row are equally large, the first one counts.
 """
@@ -11,7 +14,7 @@ from fathom.learn.engine import warmup
 from fathom.learn.engine.grade import Answer
 
 HINTS = (
-    "scores.argmax(axis=1) is the place of the largest score of each row.",
+    "scores.argmax(axis=1) is the index of the largest score of each row.",
     "== compares entry by entry, and gives True and False.",
     "The mean of True and False is the share of True.",
 )

@@ -1,5 +1,5 @@
-"""Find the best. You get numbers of shape (n,). Return the **places** of the `count` largest, the largest
-first. Of equal numbers, the earlier place comes first.
+"""Find the best. You get numbers of shape (n,). Return the **indices** of the `count` largest, the largest
+first. Of equal numbers, the smaller index comes first.
 
 For `[5, 9, 9, 1]` and `count = 2` the answer is `[1, 2]`.
 """
@@ -10,7 +10,7 @@ from fathom.learn.engine import warmup
 from fathom.learn.engine.grade import Answer
 
 HINTS = (
-    "np.argsort gives places, sorted by the entry there, the smallest first.",
+    "np.argsort gives indices, sorted by the entry there, the smallest first.",
     "Sort the negative values, and the largest come first.",
     'kind="stable" keeps equal ones in their order. Then cut off the first count.',
 )
@@ -19,22 +19,22 @@ FORBIDDEN = {"loop": "the question is to say it for all entries at once"}
 
 
 def starter(values: np.ndarray, count: int) -> np.ndarray:
-    """The places of the count largest entries of (n,), largest first."""
+    """The indices of the count largest entries of (n,), largest first."""
     raise NotImplementedError
 
 
 def solution(values: np.ndarray, count: int) -> np.ndarray:
-    """The places of the count largest entries of (n,), largest first."""
+    """The indices of the count largest entries of (n,), largest first."""
     return np.argsort(-values, kind="stable")[:count]
 
 
 def wrong_entries(values: np.ndarray, count: int) -> np.ndarray:
-    """You returned the entries. Their places are wanted: argsort."""
+    """You returned the entries. Their indices are wanted: argsort."""
     return np.sort(values)[::-1][:count]
 
 
 def wrong_smallest(values: np.ndarray, count: int) -> np.ndarray:
-    """These are the places of the smallest. The largest come first."""
+    """These are the indices of the smallest. The largest come first."""
     return np.argsort(values, kind="stable")[:count]
 
 
@@ -47,7 +47,7 @@ def wrong_later_first(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def wrong_all(values: np.ndarray, count: int) -> np.ndarray:
-    """You returned all places. Cut off the first count."""
+    """You returned all indices. Cut off the first count."""
     return np.argsort(-values, kind="stable")
 
 

@@ -1,4 +1,4 @@
-"""Move an axis. Files hold a colour image as (h, w, c): for each place a red, a green and a blue number.
+"""Move an axis. Files hold a colour image as (h, w, c): for each point a red, a green and a blue number.
 Networks in torch read (c, h, w): one grey image for each colour.
 
 You get n images of shape (n, h, w, c). Return them as (n, c, h, w).
@@ -10,11 +10,11 @@ from fathom.learn.engine import warmup
 from fathom.learn.engine.grade import Answer
 
 HINTS = (
-    "The numbers stay, and the axes change their places.",
+    "The numbers stay, and the axes change their order.",
     "transpose takes the old axes in their new order.",
     "images.transpose(0, 3, 1, 2)",
 )
-PASSED = "The axes moved, and every number still belongs to its place and colour."
+PASSED = "The axes moved, and every number still belongs to its point and colour."
 FORBIDDEN = {"loop": "the question is to say it for all entries at once"}
 
 

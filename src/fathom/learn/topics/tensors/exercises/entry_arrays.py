@@ -60,7 +60,7 @@ def wrong_own_statistics(table: np.ndarray, labels: np.ndarray, new: np.ndarray)
 
 
 def wrong_places(table: np.ndarray, labels: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """You returned the places of the nearest rows. Their classes are wanted: labels[places]."""
+    """You returned the indices of the nearest rows. Their classes are wanted: labels[indices]."""
     return distances(scaled(new, table), scaled(table, table)).argmin(axis=1)
 
 

@@ -2,7 +2,8 @@
 `count - 1`. Return the sum of each group, floats of shape (count,). A group without members has the sum
 0.
 
-A network on a graph does this in every layer: each node adds up what its neighbours send.
+Networks that read a graph, that is points joined by lines, do this in every layer: each point adds up what
+its neighbours send.
 """
 
 import numpy as np
@@ -32,7 +33,7 @@ def solution(values: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
 def wrong_only_one_kept(values: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
     """Of each group only one number is in your sum.
 
-    With an array as index, += reads all entries first and then writes: repeated places do not add up.
+    With an array as index, += reads all entries first and then writes: repeated indices do not add up.
     """
     sums = np.zeros(count)
     sums[groups] += values

@@ -1,8 +1,8 @@
 """Average only what counts. You get numbers of shape (n,) and a mask of the same shape, of True and False.
 Return the mean of the numbers where the mask is True. At least one is.
 
-In language models sentences are filled up to one length, and a loss must leave out what was only filled
-in. This is how.
+In language models sentences are filled up to one length, and the error that is reported must leave out what
+was only filled in. This is how.
 """
 
 import numpy as np

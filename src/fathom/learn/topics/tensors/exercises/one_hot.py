@@ -1,7 +1,7 @@
 """Turn labels into rows. You get whole numbers of shape (n,), each from 0 to `classes - 1`. Return floats of
 shape (n, classes): row i is all zeros, but for a 1 at the place that label i names.
 
-For the labels `[2, 0]` and 3 classes the answer is `[[0, 0, 1], [1, 0, 0]]`.
+For the labels `[2, 0]` and 3 classes the answer is `[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]`.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ HINTS = (
     "np.eye(classes) has ones on its diagonal. What does it give if it is indexed by an array?",
     "np.eye(classes)[labels]",
 )
-PASSED = "An array of places picks a row for each of them. An embedding is the same, with other rows."
+PASSED = "An array of indices picks a row for each of them. An embedding is the same, with other rows."
 FORBIDDEN = {"loop": "the question is to say it for all entries at once"}
 
 
@@ -42,7 +42,7 @@ def wrong_as_many_as_seen(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def wrong_whole_numbers(labels: np.ndarray, classes: int) -> np.ndarray:
-    """The places are right, but the numbers are whole ones. Networks compute with floats: 0.0 and 1.0."""
+    """The ones are where they should be, but they are whole numbers. Networks take floats: 0.0, 1.0."""
     return np.eye(classes, dtype=np.int64)[labels]
 
 

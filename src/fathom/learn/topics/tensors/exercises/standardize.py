@@ -1,9 +1,11 @@
 """Standardize a table of shape (n, d): a row is an example, a column is a measure.
 
-Subtract from each **column** its mean, and divide by its standard deviation. Then each column has the
+Subtract from each **column** its mean, and divide by its standard deviation: the root of the mean of the
+squared differences from the mean. Divide by n there, as `std` does, not by n - 1. Then each column has the
 mean 0 and the deviation 1, and measures in metres and in grams can be compared.
 
-A column in which all entries are equal has the deviation 0. Make it zeros, not `nan`.
+A column in which all entries are equal has the deviation 0. Make it zeros. Divided by 0 it
+would be `nan`.
 """
 
 import numpy as np

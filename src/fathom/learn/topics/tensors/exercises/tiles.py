@@ -2,7 +2,8 @@
 shape (tiles, size, size), in the order of reading: the top row of tiles from left to right, then the next
 row.
 
-A vision transformer begins like this: its words are tiles.
+One kind of network for images, the vision transformer, begins like this: it reads tiles as others read
+words.
 """
 
 import numpy as np
