@@ -1,5 +1,6 @@
 """The catalogue, the ledger, and documents whose numbers come from records."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -22,6 +23,9 @@ def test_inventory_is_whole() -> None:
     rows = catalog.inventory()
     assert len(rows) == 393
     assert rows["CL04"].item == "LeNet-5"
+    text = (catalog.ROOT / "inventory.csv").read_text(encoding="utf-8")
+    odd = [fields[0] for fields in csv.reader(text.splitlines()) if len(fields) != 6]
+    assert not odd, f"a comma that stands outside of quotes cuts these rows: {odd}"
 
 
 def test_recipes_promise_something_and_load() -> None:
