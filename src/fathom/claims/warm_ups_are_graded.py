@@ -98,10 +98,18 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
         for one in made:
             if one.name in head.entry:
                 pages.grade(one, one.solution)
-        told_known = re.search(r"(\d+) of them done or taken as known", pages.ask("GET", "/")[0])
+        known = known_topics(pages)
     found = {kind: {"passed": sum(answers) / len(answers)} for kind, answers in passed.items()}
     found["mistake"]["told"] = sum(told) / len(told)
-    return found | {"page": {"warm_ups": float(len(warm_ups)), "known": float(told_known[1])}}
+    return found | {"page": {"warm_ups": float(len(warm_ups)), "known": float(known)}}
+
+
+def known_topics(pages: Pages) -> int:
+    """How many topics the map says are done or known."""
+    told = re.search(r"(\d+) of them done or taken as known", pages.ask("GET", "/")[0])
+    if told is None:
+        raise RuntimeError("the map does not say how many topics are known")
+    return int(told[1])
 
 
 def mistaken(made: "Exercise") -> dict[str, str]:
