@@ -9,7 +9,7 @@ import json
 import os
 import random
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,14 @@ def shown(ratio: dict[str, Any]) -> str:
     return f"{ratio['ratio']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})"
 
 
-def arguments(text: str | None) -> argparse.Namespace:
+def arguments(text: str | None, parts: Sequence[str] = ()) -> argparse.Namespace:
+    """What the caller asks for; of ``parts`` it may name those to measure, all of them otherwise."""
     parser = argparse.ArgumentParser(description=text)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", help="the result as JSON (default: benchmarks/results/<name>.json)")
+    if parts:
+        parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     return parser.parse_args()
 
 

@@ -218,21 +218,21 @@ def models_table() -> str:
     speeds = {row["what"].lower().replace("-", ""): row["ratio"] for row in result("architectures")["rows"]}
     rows = [
         "| size | file | parameters | multiply-adds (picture) | equal to | logits apart | gradients apart"
-        " | training step | inference |",
-        "|" + "---|" * 9,
+        " | training step | inference | ONNX inference |",
+        "|" + "---|" * 10,
     ]
     for size, facts in models.items():
         path = catalog.systems()[facts["system"]].path.relative_to(ROOT).as_posix()
         told = [
             next((r for what, r in speeds.items() if what.startswith(f"{size.replace('_', '')}:")
-                  and kind in what), "-")
-            for kind in ("training step", "inference")
+                  and f"milliseconds, {kind}" in what), "-")
+            for kind in ("training step", "inference", "onnx inference")
         ]  # fmt: skip
         rows.append(
             f"| `{size}` | [{facts['system']}.py](../{path}) | {facts['parameters']:,}"
             f" | {facts['multiply_adds'] / 1e9:.2f} G ({facts['side']})"
             f" | {facts['library']} `{facts['name']}`"
-            f" | {facts['logits']:.1e} | {facts['gradients']:.1e} | {told[0]} | {told[1]} |"
+            f" | {facts['logits']:.1e} | {facts['gradients']:.1e} | {' | '.join(told)} |"
         )
     return "\n".join(rows)
 
