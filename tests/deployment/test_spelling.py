@@ -41,6 +41,11 @@ def test_the_first_word_tells_little_of_its_case() -> None:
     assert not learned(("ein Haus", "Ein Haus", "ein"))[2]
 
 
+def test_a_word_that_is_seen_before_signs_alone_still_has_a_space_after_it() -> None:
+    known, spelling, capitals = learned(("Rotes Haus.", "Haus."))
+    assert spell([known.index(w) for w in ("haus", "haus", ".")], spelling, capitals) == "Haus Haus."
+
+
 def test_words_that_stand_nowhere_keep_their_form() -> None:
     assert learn_spelling(["A b"], ["<end>", "b", "c"]) == ((" <end> ", " b ", " c "), True)
 

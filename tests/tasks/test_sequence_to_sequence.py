@@ -1,6 +1,7 @@
 """Texts are cut into tokens, written token by token, and scored without their padding."""
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from fathom.architectures.recurrent import seq2seq
-from fathom.data.split import Data
+from fathom.data.split import Data, Tensors
 from fathom.deployment import artifact, preprocessing
 from fathom.deployment.export import export
 from fathom.errors import InputError
@@ -37,7 +38,7 @@ def trained() -> tuple[Any, Any, Any]:
     return experiment, data, learner.model
 
 
-def decode(task: SequenceToSequence, *texts: str) -> list[Arrays]:
+def decode(task: SequenceToSequence, *texts: Any) -> list[Arrays]:
     return [preprocessing.apply(task.preprocessing(), text) for text in texts]
 
 
@@ -109,6 +110,7 @@ def test_pairs_that_do_not_fit_are_refused(task: SequenceToSequence, pair: tuple
         ("unit", "syllable"),
         ("beams", 0),
         ("length_penalty", -1.0),
+        ("spelling", ("a", "b")),
     ],
 )
 def test_nonsense_is_refused(field: str, value: Any) -> None:
@@ -117,18 +119,27 @@ def test_nonsense_is_refused(field: str, value: Any) -> None:
         SequenceToSequence(**{**good, "source_length": 4, "target_length": 4, field: value})
 
 
-def test_files_are_refused_with_a_way_out(tmp_path: Path, task: SequenceToSequence) -> None:
-    assert SequenceToSequence.recognise(tmp_path, Options()) is None
-    with pytest.raises(InputError, match="fathom train seq2seq"):
-        SequenceToSequence.read(tmp_path, Options())
-    with pytest.raises(InputError, match="Python"):
-        task.read_labelled(tmp_path, Options())
-
-
 def test_what_was_written_is_told_to_the_network(task: SequenceToSequence) -> None:
     answers = task.respond(script(task, ["rotes", "haus", "."]), decode(task, "red", "a house"))
-    assert [answer["text"] for answer in answers] == ["rotes haus ."] * 2
-    assert answers[0] == {"text": "rotes haus .", "tokens": 3, "unknown": 0, "cut": False}
+    assert [answer["text"] for answer in answers] == ["Rotes Haus."] * 2
+    assert answers[0] == {"text": "Rotes Haus.", "tokens": 3, "unknown": 0, "cut": False}
+
+
+def test_without_spelling_words_stay_as_they_are_known(task: SequenceToSequence) -> None:
+    """As in artifacts of before there was one."""
+    plain = dataclasses.replace(task, spelling=(), capitals=False)
+    assert (
+        plain.respond(script(task, ["rotes", "haus", "."]), decode(task, "red"))[0]["text"] == "rotes haus ."
+    )
+
+
+def test_a_request_is_a_text_or_has_the_column_as_its_field(task: SequenceToSequence) -> None:
+    named = dataclasses.replace(task, source="en")
+    for item in ("A house", {"en": "A house", "de": "ignored"}):
+        np.testing.assert_array_equal(decode(named, item)[0]["source"], decode(task, "a HOUSE")[0]["source"])
+    with pytest.raises(InputError, match="'en' is missing"):
+        decode(named, {"de": "Ein Haus"})
+    assert 'field="en"' in named.page()
 
 
 def test_writing_stops_where_there_is_no_more_room(task: SequenceToSequence) -> None:
@@ -152,7 +163,7 @@ def test_words_without_meaning_are_never_written(task: SequenceToSequence) -> No
         logits[:, :, task.target_vocabulary.index("haus")] = 1.0
         return {"logits": logits}
 
-    assert task.respond(network, decode(task, "red"))[0]["text"] == "haus haus haus haus haus"
+    assert task.respond(network, decode(task, "red"))[0]["text"] == "Haus Haus Haus Haus Haus"
 
 
 def test_together_and_alone_sources_get_the_same_text(trained: tuple[Any, Any, Any]) -> None:
@@ -216,12 +227,14 @@ def test_the_report_shows_what_is_written(trained: tuple[Any, Any, Any]) -> None
     experiment, data, model = trained
     found = experiment.task.evaluate(Boundary(experiment.task, model), data.valid)
     sections = experiment.task.sections(found, data.valid)
-    assert [s.title for s in sections] == ["Written freely", "By length", "Where it looks"]
+    titles = ["Written freely", "By length", "Against the references", "Where it looks"]
+    assert [s.title for s in sections] == titles
     table, bars = sections[0].blocks[0], sections[1].blocks[0]
     asked, wanted, _ = table.rows[0]  # type: ignore[attr-defined]
     assert wanted == asked[::-1]
     assert "written exactly as expected" in table.html()
-    assert len(sections[2].blocks) == 4 and "written" in sections[2].blocks[0].html()
+    assert [row[0] for row in sections[2].blocks[0].rows] == ["chrF"]  # type: ignore[attr-defined]
+    assert len(sections[3].blocks) == 4 and "written" in sections[3].blocks[0].html()
     assert len(bars.labels) == 4 and all(0 <= v <= 1 for v in bars.values)  # type: ignore[attr-defined]
 
 
@@ -230,7 +243,48 @@ def test_exact_counts_what_is_written_freely(task: SequenceToSequence) -> None:
     assert found.items["exact"].tolist() == [0, 1, 0] and found.metrics["exact"] == pytest.approx(1 / 3)
     assert found.detail["wanted"][1] == found.detail["written"][1] == "ein haus"
     assert not found.detail["alignments"]  # this network shows none
-    assert [s.title for s in task.sections(found, None)] == ["Written freely", "By length"]
+    titles = ["Written freely", "By length", "Against the references"]
+    assert [s.title for s in task.sections(found, None)] == titles
+
+
+def test_bleu_and_chrf_are_those_of_sacrebleu_against_the_texts_as_given(task: SequenceToSequence) -> None:
+    """Capitals, glued signs and all; not against the row, in which rare words are one token."""
+    from sacrebleu.metrics import BLEU, CHRF
+
+    pairs = [
+        ("a red house", "Ein rotes Haus, immer."),
+        ("a house.", "Ein unbekanntes Haus."),
+        ("red", "Rot!"),
+    ]
+    split = dataclasses.replace(task, target_length=8).split(pairs)
+    wide = dataclasses.replace(task, target_length=8)
+    found = wide.evaluate(script(wide, ["ein", "rotes", "haus", ".", "rot", "!"]), split)
+    assert found.detail["spelled"] == ["Ein rotes Haus. Rot!"] * 3
+    references = [target for _, target in pairs]
+    assert found.detail["references"] == references
+    score = BLEU(force=True).corpus_score(found.detail["spelled"], [references]).score
+    assert found.metrics["bleu"] == pytest.approx(score, abs=1e-9) and score > 1
+    score = CHRF().corpus_score(found.detail["spelled"], [references]).score
+    assert found.metrics["chrf"] == pytest.approx(score, abs=1e-9)
+    assert "bleu" not in found.items  # of all rows together: there is none of one row
+    table = wide.sections(found, split)[2].blocks[0]
+    assert [row[0] for row in table.rows] == ["BLEU", "chrF"]  # type: ignore[attr-defined]
+    assert "tok:13a" in table.html() and f"{found.metrics['bleu']:.1f}" in table.html()
+
+
+def test_no_score_without_the_texts_as_given_and_no_bleu_of_characters(task: SequenceToSequence) -> None:
+    split = task.split(PAIRS)
+    reduced = Data(train=split).reduced(2).train
+    assert task.evaluate(script(task, ["rot", "!"]), reduced).detail["references"] == [
+        t for _, t in PAIRS[:2]
+    ]
+    bare = task.evaluate(script(task, ["rot", "!"]), Tensors(split.columns))
+    assert not {"bleu", "chrf"} & bare.metrics.keys() and bare.metrics["exact"] == pytest.approx(1 / 3)
+    assert [s.title for s in task.sections(bare, None)] == ["Written freely", "By length"]
+    letters = SequenceToSequence.fitted([("a", "b")], source_length=3, target_length=3, unit="character")
+    found = letters.evaluate(script(letters, ["b"]), letters.split([("a", "b")]))
+    assert found.metrics["chrf"] == pytest.approx(100) and "bleu" not in found.metrics
+    assert letters.scored_by().keys() == {"chrf"} and not letters.spelling
 
 
 def test_alignments_belong_to_what_is_written(trained: tuple[Any, Any, Any]) -> None:
@@ -269,3 +323,120 @@ def test_more_beams_find_likelier_texts(trained: tuple[Any, Any, Any]) -> None:
         )
         totals.append(-losses.reshape(goal.shape).sum(dim=1))
     assert (totals[1] > totals[0] + 1e-3).any() and totals[1].mean() > totals[0].mean()
+
+
+NUMBERS = {"one": "ein", "two": "zwei", "three": "drei", "red": "rote", "blue": "blaue", "old": "alte"}
+
+
+def sentences(place: Path, longest: int = 0) -> Path:
+    """Pairs that translate word by word, in a table; with a last one of ``longest`` words."""
+    things = {"house": "Haus", "dog": "Hund", "tree": "Baum", "street": "Straße", "man": "Mann"}
+    lines = ["en\tde"]
+    for number in list(NUMBERS)[:3]:
+        for colour in list(NUMBERS)[3:]:
+            for thing, wanted in things.items():
+                lines.append(
+                    f"{number} {colour} {thing}.\t{NUMBERS[number].title()} {NUMBERS[colour]} {wanted}."
+                )
+    if longest:
+        lines.append("word " * longest + "\t" + "Wort " * longest)
+    place.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return place
+
+
+def test_a_table_is_read_with_lengths_that_fit_it(tmp_path: Path) -> None:
+    options = Options(text="en", target="de")
+    task, data = SequenceToSequence.read(sentences(tmp_path / "pairs.tsv"), options)
+    assert (task.source, task.target, task.unit) == ("en", "de", "word")
+    assert (task.source_length, task.target_length) == (5, 5) and task.capitals
+    assert "straße" in task.target_vocabulary and " Straße " in task.spelling
+    assert data.facts["train"] == len(data.train) == 36 and data.facts["valid"] == 9
+    assert data.facts["scored"]["bleu"].startswith("nrefs:1|case:mixed") and not data.facts["said"]
+    assert data.valid is not None and data.valid.texts[0][1].endswith(".")  # type: ignore[attr-defined]
+
+
+def test_pairs_that_are_too_long_are_left_out_and_counted(tmp_path: Path) -> None:
+    place = sentences(tmp_path / "pairs.tsv", longest=80)
+    _, data = SequenceToSequence.read(place, Options(text="en", target="de"))
+    assert data.facts["said"] == [
+        "1 pairs are left out, since they are longer: at most 50 words are read and 50 written"
+    ] or data.facts["said"] == [
+        "1 pairs are left out, since they are longer: at most 4 words are read and 4 written"
+    ]  # by the side on which the long one is held
+    assert data.facts["train"] + data.facts["valid"] == 45
+    with pytest.raises(InputError, match="no pair of the split 'train' is short enough"):
+        lines = ["en\tde", *(f"{n} {'x ' * 90}\t{n} {'y ' * 90}" for n in range(20))]
+        place.write_text("\n".join(lines), encoding="utf-8")
+        SequenceToSequence.read(place, Options(text="en", target="de"))
+
+
+def test_settings_of_a_trained_model_are_kept(tmp_path: Path) -> None:
+    place = sentences(tmp_path / "pairs.tsv")
+    first, _ = SequenceToSequence.read(place, Options(text="en", target="de"))
+    fixed = {
+        f.name: getattr(first, f.name) for f in dataclasses.fields(first) if f.name not in ("target", "beams")
+    }
+    place.write_text(place.read_text("utf-8").replace("en\tde", "a\tb"), encoding="utf-8")
+    again, _ = SequenceToSequence.read(place, Options(text="a", target="b", fixed=fixed))
+    assert again == dataclasses.replace(first, source="a", target="b")
+
+
+def test_texts_without_a_word_that_comes_again_are_refused(tmp_path: Path) -> None:
+    place = tmp_path / "pairs.csv"
+    lines = ["en,de", *(f"a{n} b{n},c{n} d{n}" for n in range(20))]
+    place.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match="no word stands 2 times in the sources"):
+        SequenceToSequence.read(place, Options(text="en", target="de"))
+
+
+def test_new_pairs_are_scored_as_they_stand(tmp_path: Path, task: SequenceToSequence) -> None:
+    place = tmp_path / "new.csv"
+    place.write_text("source,target\na red house.,Ein rotes Haus.\na a a a a a,zu lang\n", encoding="utf-8")
+    data = task.read_labelled(place, Options())
+    assert len(data.test or ()) == 1 and data.facts["said"][0].startswith("1 pairs are left out")
+    assert task.evaluate(script(task, ["ein", "rotes", "haus", "."]), data.test).metrics["bleu"] > 99
+    with pytest.raises(InputError, match="no column 'en'"):
+        task.read_labelled(place, Options(text="en"))
+
+
+def test_the_task_is_recognised_or_named(tmp_path: Path) -> None:
+    from fathom.verbs.fit import named, recognise
+
+    place = sentences(tmp_path / "pairs.tsv")
+    kind, sighting = recognise(place, Options(text="en", target="de"))
+    assert kind == "sequence_to_sequence" and "pairs of texts" in sighting.saw[-1]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("text,label\n" + "a b c d,x\ne f g h,y\n" * 20, encoding="utf-8")
+    assert recognise(labels, Options(text="text", target="label"))[0] == "text_classification"
+    for name in ("sequence-to-sequence", "sequence_to_sequence"):
+        assert named(name, labels, Options())[0] == "sequence_to_sequence"
+    with pytest.raises(InputError, match="did you mean 'sequence_to_sequence'"):
+        named("sequence-to-sequences", labels, Options())
+
+
+def test_fit_resume_predict_and_evaluate_from_a_table(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from fathom.cli.command import main
+
+    place, run = sentences(tmp_path / "pairs.tsv", longest=80), tmp_path / "run"
+    command = ["fit", str(place), "--task", "sequence-to-sequence", "--text", "en", "--target", "de"]
+    command += ["--set", "steps=400", "--set", "model.width=32", "--set", "model.embedding=16"]
+    assert main([*command, "--set", "model.dropout=0.0", "--out", str(run)]) == 0
+    assert "1 pairs are left out" in capfd.readouterr().err
+    record = json.loads((run / "run.json").read_text())
+    assert record["task"] == "sequence_to_sequence" and record["state"] == "finished"
+    assert {"valid/bleu", "valid/chrf", "valid/exact"} <= record["result"]["metrics"].keys()
+    assert record["result"]["metrics"]["valid/chrf"] > 50
+    assert json.loads((run / "model" / "equality.json").read_text())["equal"]
+    texts = {}
+    for backend in ("torch", "onnx"):
+        assert main(["predict", str(run), "--backend", backend, "--text", "two red dog.", str(place)]) == 0
+        rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+        assert len(rows) == 47 and rows[-1]["text"].endswith(".") and rows[45]["cut"]
+        texts[backend] = [row["text"] for row in rows]
+    assert texts["torch"] == texts["onnx"] and "Zwei rote Hund." in texts["torch"][-1]
+    assert main(["evaluate", str(run), str(place), "--json"]) == 0
+    found = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert found["items"] == 45 and found["metrics"]["bleu"] > 50
+    assert "Against the references" in (run / "report.html").read_text(encoding="utf-8")

@@ -16,8 +16,8 @@ from fathom.deployment.preprocessing import words
 def learn_spelling(texts: Iterable[str], vocabulary: Sequence[str]) -> tuple[tuple[str, ...], bool]:
     """How each word of ``vocabulary`` is written, and whether most of ``texts`` begin with a capital.
 
-    A form begins and ends with a space where one usually stands there: " Haus ", ". ", "-". Words that
-    stand in no text keep theirs, with spaces.
+    A form begins and ends with a space where one usually stands there: " Haus ", ". ", "-". What stands in
+    no text keeps its form, with spaces.
     """
     inside: defaultdict[str, Counter[str]] = defaultdict(Counter)
     first: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -37,8 +37,11 @@ def learn_spelling(texts: Iterable[str], vocabulary: Sequence[str]) -> tuple[tup
 
     def spelled(word: str) -> str:
         known = inside.get(word) or first.get(word) or Counter((word,))
+        form = known.most_common(1)[0][0]
+        if word[:1].isalnum():  # what stands without a space beside a word is a sign, and knows it
+            return f" {form} "
         before, after = (" " if usual(gaps.get((word, side))) else "" for side in ("before", "after"))
-        return before + known.most_common(1)[0][0] + after
+        return before + form + after
 
     return tuple(map(spelled, vocabulary)), capitals > 0
 

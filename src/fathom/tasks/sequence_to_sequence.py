@@ -3,10 +3,16 @@
 The network at the boundary is given the source and what has been written so far, and scores each next
 token. ``respond`` writes with it, by beam search: with one beam it takes the likeliest token, appends it, and
 asks again; with more it goes on with that many texts at a time.
+
+Words are known in lower case, cut from the signs around them, and rare ones not at all. What is written is
+given back as a text, with the capitals and spaces that each word usually has among the training texts, and
+``bleu`` and ``chrf`` hold that text against the sentence as a person wrote it: nothing is lower-cased or cut
+for the score but by the score's own rules, and a word that the vocabulary lacks is one that was not found.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,25 +20,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fathom.data.split import Data, InMemory, Tensors
+from fathom.data import pairs as tables
+from fathom.data.split import Data, InMemory
 from fathom.data.windows import Counts
 from fathom.deployment.preprocessing import tokens, words
+from fathom.deployment.spelling import learn_spelling, spell
 from fathom.errors import InputError
 from fathom.fundamentals.recurrence.beam_search import beam_search
-from fathom.report.blocks import BarChart, Heatmap, Table
-from fathom.report.page import Section
+from fathom.fundamentals.text_scores import bleu, chrf
 from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting, stack
 from fathom.tasks.language_modelling import row_sums, scored
 from fathom.training.objectives import IGNORE
 
 if TYPE_CHECKING:
+    from fathom.report.page import Section
     from fathom.training.experiment import Experiment
 
 SPECIAL = ("<padding>", "<start>", "<end>", "<unknown>")  # the first tokens of both vocabularies
 PADDING, START, END, UNKNOWN = range(4)
-UNITS = ("word", "character")
+CUTS = {"word": words, "character": list}  # what a text is cut into, by unit
+LONGEST = 10_000  # characters of a text
 ALIGNED = 4  # rows whose alignments are drawn in the report
 ROWS = 128  # rows that go through the network together
+RAREST = {"word": 2, "character": 1}  # of a table: what stands less often in training texts is unknown
+LARGEST = 10_000  # tokens of a vocabulary that is made of a table
+SCORED = {"bleu": bleu.SIGNATURE, "chrf": chrf.SIGNATURE}  # how: what a record says of these numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +52,9 @@ class SequenceToSequence:
     """Texts in tokens of two vocabularies; the lengths count tokens, with the one that ends a text.
 
     ``beams`` texts are written at a time, and of those that end the one of the greatest log probability over
-    ((5 + length) / 6)^``length_penalty`` is the answer.
+    ((5 + length) / 6)^``length_penalty`` is the answer. ``spelling`` says of each token of the target how it
+    is written, ``capitals`` whether texts begin with one (``deployment.spelling``); without it words stay in
+    lower case, with spaces between. ``source`` and ``target`` are the columns of a table of such pairs.
     """
 
     source_vocabulary: tuple[str, ...]
@@ -50,6 +64,10 @@ class SequenceToSequence:
     unit: str = "word"
     beams: int = 1
     length_penalty: float = 0.0
+    spelling: tuple[str, ...] = ()
+    capitals: bool = False
+    source: str = "source"
+    target: str = "target"
 
     def __post_init__(self) -> None:
         for name in ("source_vocabulary", "target_vocabulary"):
@@ -63,32 +81,60 @@ class SequenceToSequence:
         for name in ("source_length", "target_length"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 2 or more")
-        if self.unit not in UNITS:
+        if self.unit not in CUTS:
             raise ValueError(f"unit is {self.unit!r}; it must be 'word' or 'character'")
         if self.beams < 1:
             raise ValueError(f"beams is {self.beams}; it must be 1 or more")
         if not 0 <= self.length_penalty < float("inf"):
             raise ValueError(f"length_penalty is {self.length_penalty}; it must be 0 or more, and finite")
+        forms, size = len(self.spelling), len(self.target_vocabulary)
+        if forms not in (0, size):
+            raise ValueError(
+                f"spelling has {forms} forms; it must have none, or one for each of {size} tokens"
+            )
 
     # -- its own data ---------------------------------------------------------------------------
     @staticmethod
     def recognise(path: Path, options: Options) -> Sighting | None:
-        """Nothing: no layout of files says which text belongs to which."""
-        return None
+        """A table whose two columns are named, where the target can be no label."""
+        return tables.sight(path, options)
 
     @classmethod
     def read(cls, path: Path, options: Options) -> tuple["SequenceToSequence", Data]:
-        """Refuses: pairs of texts are given in Python."""
-        raise InputError(
-            f"{path}: pairs of texts are not read from files; give them in Python, to"
-            " SequenceToSequence.fitted and split, or run: fathom train seq2seq"
-        )
+        """Pairs in two columns of a table; characters where most targets are one word, else words."""
+        found = tables.read(path, options)
+        known = found.part("train")
+        if options.fixed:
+            task = cls(**{**options.fixed, **found.names})
+        else:
+            unit = tables.unit_of(known)
+            sizes = tables.lengths(known, CUTS[unit], unit)
+            task = cls.fitted(
+                known, source_length=sizes[0], target_length=sizes[1], minimum=RAREST[unit], unit=unit,
+                largest=LARGEST, **found.names,
+            )  # fmt: skip
+        splits, facts = task.parted(found)
+        return task, Data(splits["train"], splits["valid"], splits.get("test"), facts)
 
     def read_labelled(self, path: Path, options: Options) -> Data:
-        """Refuses: pairs of texts are given in Python."""
-        raise InputError(
-            f"{path}: pairs of texts are not read from files; give them in Python, to split() of this task"
-        )
+        """Pairs to be scored on, in the columns of the training table or those of ``options``."""
+        splits, facts = self.parted(tables.read_like(path, options, self.source, self.target))
+        return Data(train=splits["test"], test=splits["test"], facts=facts)
+
+    def parted(self, found: tables.Given) -> tuple[dict[str, tables.Pairs], dict[str, Any]]:
+        """The splits of a table without pairs that are too long, and facts: how many these are, for one."""
+        kept = {name: self.fitting(found.part(name)) for name in found.split}
+        most = f"at most {self.source_length - 1} {self.unit}s are read and {self.target_length - 1} written"
+        for name, pairs in kept.items():
+            if not pairs:
+                raise InputError(f"{found.sheet.path}: no pair of the split {name!r} is short enough; {most}")
+        left = len(found.texts) - sum(map(len, kept.values()))
+        facts = {
+            **found.sheet.facts, **found.names, "unit": self.unit, "scored": self.scored_by(),
+            "said": [f"{left} pairs are left out, since they are longer: {most}"] if left else [],
+            **{name: len(pairs) for name, pairs in kept.items()},
+        }  # fmt: skip
+        return {name: self.split(pairs) for name, pairs in kept.items()}, facts
 
     @classmethod
     def fitted(
@@ -99,27 +145,43 @@ class SequenceToSequence:
         target_length: int,
         minimum: int = 1,
         unit: str = "word",
+        largest: int | None = None,
+        **columns: str,
     ) -> "SequenceToSequence":
-        """The task of these pairs; tokens that occur fewer than ``minimum`` times are unknown."""
-        from collections import Counter
+        """The task of these pairs, which are training pairs, and how words of their targets are written.
 
-        cut = list if unit == "character" else words
-        found = []
-        for side in range(2):
-            counts = Counter(token for pair in pairs for token in cut(pair[side]))
-            found.append((*SPECIAL, *sorted(w for w, n in counts.items() if n >= minimum)))
+        Tokens that occur fewer than ``minimum`` times, or are not among the ``largest`` most frequent ones,
+        are unknown. Raises ``InputError`` where no token is left.
+        """
+        listed = []
+        for side, name in enumerate(("sources", "targets")):
+            kept = tables.frequent((pair[side] for pair in pairs), CUTS[unit], minimum, largest)
+            if not kept:
+                raise InputError(f"no {unit} stands {minimum} times in the {name}; give more pairs")
+            listed.append((*SPECIAL, *kept))
+        targets = (target for _, target in pairs)
+        spelling, capitals = learn_spelling(targets, listed[1]) if unit == "word" else ((), False)
         return cls(
-            source_vocabulary=found[0], target_vocabulary=found[1], source_length=source_length,
-            target_length=target_length, unit=unit,
+            source_vocabulary=listed[0], target_vocabulary=listed[1], source_length=source_length,
+            target_length=target_length, unit=unit, spelling=spelling, capitals=capitals, **columns,
         )  # fmt: skip
 
-    def split(self, pairs: Sequence[tuple[str, str]]) -> Tensors:
-        """Rows (source, previous tokens of the target, target), int64; pairs must fit the lengths.
+    def fitting(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Those of ``pairs`` that are not too long for ``split``."""
+        return tables.fitting(pairs, CUTS[self.unit], self.source_length, self.target_length, LONGEST)
 
-        Raises ``InputError`` for a text that is too long.
+    def scored_by(self) -> dict[str, str]:
+        """How BLEU and chrF are reckoned, as sacrebleu writes it; BLEU is of words."""
+        return {name: how for name, how in SCORED.items() if name == "chrf" or self.unit == "word"}
+
+    def split(self, pairs: Sequence[tuple[str, str]]) -> tables.Pairs:
+        """Rows (source, previous tokens of the target, target), int64, that keep their texts.
+
+        Raises ``InputError`` for a text that is too long; ``fitting`` leaves such pairs out.
         """
         target = {
-            "unit": self.unit, "vocabulary": list(self.target_vocabulary), "unknown": UNKNOWN, "after": [END]
+            "unit": self.unit, "longest": LONGEST, "vocabulary": list(self.target_vocabulary),
+            "unknown": UNKNOWN, "after": [END],
         }  # fmt: skip
         source = {**self.preprocessing()[0], "length": None}
         columns = (
@@ -138,7 +200,7 @@ class SequenceToSequence:
             columns[0][row, : len(x)] = x
             columns[1][row, : len(y)] = [START, *y[:-1]]
             columns[2][row, : len(y)] = y
-        return Tensors(tuple(torch.from_numpy(column) for column in columns))
+        return tables.Pairs(tuple(torch.from_numpy(column) for column in columns), tuple(pairs))
 
     def experiment(self, data: Data, seed: int) -> "Experiment":
         """The recipe's settings, with a length that suits the number of pairs."""
@@ -156,7 +218,7 @@ class SequenceToSequence:
                 objective=NextToken(), optimizer=AdamW(learning_rate=2e-3), schedule=OneCycle(), clip_norm=1.0
             ),
             batch_size=batch,
-            steps=max(300, 12 * len(data.train) // batch),
+            steps=max(1500, 12 * len(data.train) // batch),
             seed=seed,
         )
 
@@ -174,9 +236,9 @@ class SequenceToSequence:
         """The source; what was written so far is no part of a request."""
         return [
             {
-                "operation": "tokens", "input": "source", "unit": self.unit, "longest": 10_000,
-                "vocabulary": list(self.source_vocabulary), "unknown": UNKNOWN, "after": [END],
-                "length": self.source_length, "padding": PADDING,
+                "operation": "tokens", "input": "source", "field": self.source, "unit": self.unit,
+                "longest": LONGEST, "vocabulary": list(self.source_vocabulary), "unknown": UNKNOWN,
+                "after": [END], "length": self.source_length, "padding": PADDING,
             }
         ]  # fmt: skip
 
@@ -202,25 +264,31 @@ class SequenceToSequence:
         and that its end was left out.
         """
         source = stack(items)["source"]
-        written = [
-            row for k in range(0, len(source), ROWS) for row in self.write(network, source[k : k + ROWS])
-        ]
         return [
             {
-                "text": self.text(row, self.target_vocabulary),
+                "text": self.spelled(row),
                 "tokens": len(row),
                 "unknown": int((given == UNKNOWN).sum()),
                 "cut": int(given[-1]) not in (PADDING, END),
             }
-            for row, given in zip(written, source, strict=True)
+            for row, given in zip(self.write_all(network, source), source, strict=True)
         ]
 
+    def write_all(self, network: Network, source: np.ndarray) -> list[list[int]]:
+        """The tokens that are written of each row."""
+        return [row for k in range(0, len(source), ROWS) for row in self.write(network, source[k : k + ROWS])]
+
     def write(self, network: Network, source: np.ndarray) -> list[list[int]]:
-        """The best text of each row that ``beams`` of them find; tokens without meaning are never written."""
+        """The best text of each row that ``beams`` of them find; tokens without meaning are never written.
+
+        A system of the catalogue is not shown the places that are still to be filled, since it does not look
+        at them; a network behind ONNX takes a fixed number.
+        """
+        growing = hasattr(getattr(network, "model", None), "cfg")
 
         def score(written: Tensor, row: Tensor, parent: Tensor) -> Tensor:
             length = written.shape[1]
-            previous = np.full((len(written), self.target_length), PADDING)
+            previous = np.full((len(written), length if growing else self.target_length), PADDING)
             previous[:, :length] = written.numpy()
             made = network({"source": source[row.numpy()], "previous": previous})
             logits = torch.from_numpy(made["logits"][:, length - 1]).double()
@@ -237,13 +305,20 @@ class SequenceToSequence:
         """Tokens as a text: words with spaces between, or characters."""
         return (" " if self.unit == "word" else "").join(vocabulary[n] for n in numbers)
 
+    def spelled(self, numbers: Sequence[int]) -> str:
+        """Tokens of the target as a person would write them."""
+        if not self.spelling:
+            return self.text(numbers, self.target_vocabulary)
+        return spell(numbers, self.spelling, self.capitals)
+
     def examples(self) -> list[Any]:
         known = self.source_vocabulary[len(SPECIAL) :]
         texts = [known[0], known[-1], known[0] + (" " if self.unit == "word" else "") + known[-1], ""]
         return [*texts, self.text(range(4, 5), self.source_vocabulary) * 3]
 
     def page(self) -> str:
-        return '<text-input></text-input><text-output field="text"></text-output>'
+        field = escape(self.source)
+        return f'<text-input field="{field}"></text-input><text-output field="text"></text-output>'
 
     # -- how good ------------------------------------------------------------------------------------
     def evaluate(self, network: Network, split: Any) -> Evaluation:
@@ -251,10 +326,34 @@ class SequenceToSequence:
 
         Words of the target that are not in the vocabulary count as the one token that stands for them. And
         every row is written out freely: ``exact`` is the share of those that are as expected, token for
-        token. Items are rows.
+        token. Items are rows. ``bleu`` (of words) and ``chrf``, in [0, 100], are of all rows together and so
+        have no items: what is written, spelled as a text, against the targets as they were given, where the
+        split keeps these (``data.pairs``). ``SCORED`` says how.
         """
-        loss: list[np.ndarray] = []
-        right: list[np.ndarray] = []
+        found = self.told_the_truth(network, split)
+        source, _, target = split.rows(torch.arange(len(split)))
+        rows = self.write_all(network, source.numpy())
+        written = [self.text(row, self.target_vocabulary) for row in rows]
+        wanted = [self.shown(row, self.target_vocabulary) for row in target.tolist()]
+        found.items["exact"] = np.array([a == b for a, b in zip(written, wanted, strict=True)], np.float64)
+        found.metrics["exact"] = float(found.items["exact"].mean())
+        found.detail.update(
+            asked=[self.shown(row, self.source_vocabulary) for row in source.tolist()],
+            wanted=wanted,
+            written=written,
+            spelled=[self.spelled(row) for row in rows],
+            references=tables.references(split),
+            lengths=(source != PADDING).sum(dim=1).numpy(),
+            alignments=self.alignments(network, source[:ALIGNED]),
+        )
+        if (given := found.detail["references"]) is not None:
+            scores = {"bleu": bleu.corpus_bleu, "chrf": chrf.corpus_chrf}
+            found.metrics.update({n: scores[n](found.detail["spelled"], given) for n in self.scored_by()})
+        return found
+
+    def told_the_truth(self, network: Network, split: Any) -> Evaluation:
+        """``loss`` and ``accuracy`` of each next token, given the true ones before it."""
+        loss, right, sizes = [], [], []
         for first in range(0, len(split), ROWS):
             index = torch.arange(first, min(first + ROWS, len(split)))
             source, previous, target = (column.numpy() for column in split.rows(index))
@@ -264,22 +363,10 @@ class SequenceToSequence:
             total = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
             loss.append(total - logits[np.arange(len(wanted)), wanted])
             right.append((logits.argmax(axis=1) == wanted).astype(np.float64))
-        source, previous, target = split.rows(torch.arange(len(split)))
-        sizes = (target != IGNORE).sum(dim=1).numpy()
-        found = scored({"loss": np.concatenate(loss), "accuracy": np.concatenate(right)}, sizes)
-        answers = self.respond(network, [{"source": row} for row in source.numpy()])
-        written = [answer["text"] for answer in answers]
-        wanted = [self.shown(row, self.target_vocabulary) for row in target.tolist()]
-        found.items["exact"] = np.array([a == b for a, b in zip(written, wanted, strict=True)], np.float64)
-        found.metrics["exact"] = float(found.items["exact"].mean())
-        found.detail.update(
-            asked=[self.shown(row, self.source_vocabulary) for row in source.tolist()],
-            wanted=wanted,
-            written=written,
-            lengths=(source != PADDING).sum(dim=1).numpy(),
-            right=row_sums(np.concatenate(right), sizes) / sizes,
-            alignments=self.alignments(network, source[:ALIGNED]),
-        )
+            sizes.append((target != IGNORE).sum(axis=1))
+        hits, counts = np.concatenate(right), np.concatenate(sizes)
+        found = scored({"loss": np.concatenate(loss), "accuracy": hits}, counts)
+        found.detail["right"] = row_sums(hits, counts) / counts
         return found
 
     def alignments(self, network: Network, source: Tensor) -> list[tuple[list[str], list[str], np.ndarray]]:
@@ -318,27 +405,10 @@ class SequenceToSequence:
             made[f"{name} counts of the target"] = scored({"loss": -np.log(likely)}, sizes)
         return made
 
-    def sections(self, evaluation: Evaluation, split: Any) -> list[Section]:
-        detail = evaluation.detail
-        rows = list(zip(detail["asked"], detail["wanted"], detail["written"], strict=True))
-        exact = sum(wanted == written for _, wanted, written in rows)
-        caption = f"Of {len(rows)} rows, {exact} are written exactly as expected. The first of them:"
-        shown = Table(("source", "expected", "written"), rows[:24], caption)
-        lengths = sorted(set(detail["lengths"].tolist()))
-        shares = [float(detail["right"][detail["lengths"] == n].mean()) for n in lengths]
-        bars = BarChart([str(n) for n in lengths], shares, caption="Tokens guessed right, by tokens read.")
-        sections = [Section("Written freely", [shown]), Section("By length", [bars])]
-        if detail["alignments"]:
-            sections.append(Section("Where it looks", [picture(*one) for one in detail["alignments"]]))
-        return sections
+    def sections(self, evaluation: Evaluation, split: Any) -> "list[Section]":
+        from fathom.report.written_texts import sections
 
-
-def picture(written: list[str], read: list[str], looked: np.ndarray) -> Heatmap:
-    """An alignment (written, read): a row for each token, and how it shares its look out."""
-    return Heatmap(
-        written, read, looked.round(2), "How much each token that was read counts for each that is written.",
-        row_title="written", column_title="read",
-    )  # fmt: skip
+        return sections(evaluation, self.scored_by())
 
 
 def chained(split: Any) -> tuple[np.ndarray, np.ndarray]:

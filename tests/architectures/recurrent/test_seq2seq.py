@@ -235,11 +235,11 @@ def test_tiny_learns_to_write_backwards() -> None:
 
 def test_the_recipe_takes_short_captions_and_words_of_training_ones() -> None:
     from fathom.data import places
-    from fathom.recipes.seq2seq import Captions, seq2seq
+    from fathom.recipes.seq2seq import Captions, seq2seq_multi30k
 
     if places.locate("multi30k") is None:
         pytest.skip("the data set multi30k is in none of the places looked at")
-    experiment = seq2seq(Config(width=32))
+    experiment = seq2seq_multi30k(Config(width=32))
     data, task = experiment.data.load(), experiment.task
     assert experiment.model.width == 32  # type: ignore[attr-defined]
     assert experiment.model.source_vocabulary == len(task.source_vocabulary)  # type: ignore[attr-defined]

@@ -45,7 +45,7 @@ CARD = Card(
     paper="https://arxiv.org/abs/1409.3215",
     year=2014,
     summary="Translates by reading a sentence with one recurrent network and writing with a second one.",
-    rows=("RR08", "RR09"),
+    rows=("RR08", "RR09", "NL06"),
     builds_on=("gru", "bahdanau_attention", "luong_attention"),
     differs=(
         "GRU cells (Cho et al. 2014), one layer; Sutskever et al. stack four layers of LSTM.",
