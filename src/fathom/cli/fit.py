@@ -18,7 +18,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         " minilm, a folder with safetensors and a tokenizer, or a .safetensors or .pth file",
     )  # fmt: skip
     parser.add_argument("--as", dest="start_as", metavar="SIZE", help="what the file of --from is: resnet50")
-    parser.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    parser.add_argument(
+        "--task", metavar="TASK", help="what to learn, where that is not recognised: sequence-to-sequence"
+    )
+    parser.add_argument("--target", metavar="COLUMN", help="the column to predict, or to write")
     parser.add_argument("--text", metavar="COLUMN", help="the column that holds text")
     parser.add_argument("--time", metavar="LENGTH", help="bound on the whole command: 90s, 5m, 1h")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings")
@@ -52,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     show = Progress(quiet=args.json)
     try:
         done = fit(
-            args.data, start=args.start, start_as=args.start_as, target=args.target, text=args.text,
-            time=args.time, loss=loss, settings=pairs(args.settings),
+            args.data, start=args.start, start_as=args.start_as, task=args.task, target=args.target,
+            text=args.text, time=args.time, loss=loss, settings=pairs(args.settings),
             balance=args.balance, skip_bad=args.skip_bad, out=args.out, seed=args.seed, device=args.device,
             threads=args.threads,
             observers=[show], export=not args.no_export,

@@ -28,6 +28,7 @@ def fit(
     *,
     start: str | Path | None = None,
     start_as: str | None = None,
+    task: str | None = None,
     target: str | None = None,
     text: str | None = None,
     time: str | float | None = None,
@@ -50,8 +51,9 @@ def fit(
     ``time`` ("5m", "90s", seconds) bounds the whole call, the first import of torch excepted; ``steps``
     fixes the length instead. ``optimizer`` is a live ``torch.optim`` optimizer of the module, and
     ``loss(output, target)`` a function in the place of the task's loss. The task is recognised from the
-    data; ``target`` and ``text`` name columns of a table. ``balance`` is for rare classes: "weights" or
-    "logits" in the loss, a "sampler", "auto" to decide by the counts, or "none".
+    data where ``task`` does not name it ("sequence-to-sequence"); ``target`` and ``text`` name columns of a
+    table. ``balance`` is for rare classes: "weights" or "logits" in the loss, a "sampler", "auto" to decide
+    by the counts, or "none".
     ``start`` is a trained model to begin from: a run folder, a published size ("resnet50", "minilm", or
     "resnet50:IMAGENET1K_V2"), a folder with an encoder of texts and its tokenizer, or a file of weights, of
     which ``start_as`` says the size where its names do not. Which parts move, from when on and how fast is
@@ -65,9 +67,8 @@ def fit(
     given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
     source = beginning(start, start_as, model, place)
-    plan = propose(place, options, given, model, optimizer, balance, say, source, budget and budget.seconds)
-    plan.origin.update(own_loss=name_of(loss))
-    run = begin(out, plan.name, {"origin": plan.origin, "extra": plan.extra})
+    plan = propose(place, options, given, model, optimizer, balance, say, source, budget, task)
+    run = begin(out, plan.name, {"origin": plan.origin | {"own_loss": name_of(loss)}, "extra": plan.extra})
     with clean_refusal(run):
         session = Session(
             run=run, experiment=with_loss(plan.experiment, loss), name=plan.name, device=device,
@@ -136,33 +137,31 @@ def propose(
     optimizer: Any,
     balance: str,
     say: Callable[[str], None],
-    source: "Source | None" = None,
-    time: float | None = None,
+    source: "Source | None",
+    budget: "Budget | None",
+    kind: str | None,
 ) -> Proposal:
-    """Recognise and read the data, and say what was seen."""
+    """Recognise the data, where ``kind`` does not name the task, read it, and say what was seen."""
     import torch
 
     from fathom.verbs.balance import balance as decide
     from fathom.verbs.live_module import brought
 
     path = existing(data)
-    task, sighting = recognise(path, options)
+    task, sighting = named(kind, path, options) if kind else recognise(path, options)
     if source is not None:
         from fathom.verbs.transfer import suited
 
         suited(source, task)
     told: list[str] = []
-
-    def tell(line: str) -> None:
-        told.append(line)
-        say(line)
-
+    tell = noting(told, say)
     for line in sighting.saw:
         tell(line)
     origin = {
         "kind": "fit", "task": task, "path": str(path.resolve()), "target": options.target,
         "text": options.text, "skip_bad": options.skip_bad, "seed": options.seed,
-        "settings": [list(p) for p in settings], "own_model": model is not None, "time": time,
+        "settings": [list(p) for p in settings], "own_model": model is not None,
+        "time": budget and budget.seconds,
         "start": source and source.described, "module": None if model is None else brought(model),
     }  # fmt: skip
     experiment, loaded = build(origin, model, optimizer, source, tell)
@@ -174,6 +173,16 @@ def propose(
     found = simple_methods(experiment, loaded, say)
     extra = {"baselines": beside.metrics_of(found), "saw": told}
     return Proposal(f"fit-{task}", origin, experiment, extra, found)
+
+
+def noting(told: list[str], say: Callable[[str], None]) -> Callable[[str], None]:
+    """``say``, which also keeps in ``told`` what was said."""
+
+    def tell(line: str) -> None:
+        told.append(line)
+        say(line)
+
+    return tell
 
 
 def simple_methods(
@@ -225,6 +234,8 @@ def build(
         fixed=source.fixed if source else decided(origin),
     )  # fmt: skip
     task, data = catalog.task(origin["task"]).read(Path(origin["path"]), options)
+    for line in data.facts.get("said", ()):
+        say(line)
     experiment = task.experiment(data, origin["seed"])
     if source is not None:
         from fathom.verbs.transfer import adapted
@@ -281,6 +292,13 @@ def recognise(path: Path, options: Options) -> tuple[str, Sighting]:
         )
     _, name, sighting = max(seen, key=lambda s: s[0])
     return name, sighting
+
+
+def named(kind: str, path: Path, options: Options) -> tuple[str, Sighting]:
+    """The task that a person names, with hyphens or underscores, whatever the data looks like."""
+    task = kind.replace("-", "_")
+    sighting = catalog.task(task).recognise(path, options)
+    return task, sighting or Sighting(1.0, (f"{path.name} is taken for {kind}, as asked",))
 
 
 def existing(path: Path) -> Path:
