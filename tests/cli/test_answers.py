@@ -8,7 +8,9 @@ import pytest
 
 from fathom import catalog
 from fathom.cli.command import main
+from fathom.errors import InputError
 from fathom.training.run import Run
+from fathom.verbs.generate import generate
 from fathom.verbs.train import train
 
 pytestmark = pytest.mark.slow
@@ -64,12 +66,31 @@ def test_a_trace_shows_tokens_and_probabilities_at_each_step(tmp_path: Path, cap
     assert len(rows) == 6 and [int(row.split()[0]) for row in rows] == [1, 2, 3, 4, 5, 6]
     assert main([*command, "--repetition-penalty", "1.2"]) == 0
     assert capsys.readouterr().out == f"{text}\n"
-    assert main([*command, "--beams", "3", "--trace", "2", "--json"]) == 0
+    plain = [*command[:4], "--beams"]
+    assert main([*plain, "3", "--trace", "2", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert [len(one["likeliest"]) for one in answer["trace"]] == [2] * 6
     assert all(set(one) == {"token", "probability", "share", "likeliest"} for one in answer["trace"])
-    assert main([*command, "--beams", "99"]) == 2
+    assert main([*plain, "99"]) == 2
     assert "beams takes a whole number from 1 to 32, not 99" in capsys.readouterr().err
+
+
+def test_beams_and_what_says_how_to_draw_do_not_go_together(tmp_path: Path, capsys: Shown) -> None:
+    """A temperature had been passed over in silence."""
+    folder = str(tiny("char_lstm", tmp_path).folder)
+    command = ["generate", folder, "--length", "4"]
+    for wish, value in (("temperature", "0.5"), ("top-k", "3"), ("top-p", "0.9"), ("min-p", "0.1")):
+        assert main([*command, "--beams", "3", f"--{wish}", value]) == 2
+        name = wish.replace("-", "_")
+        reason = f"{name} is {value} and beams 3: several beams look for the likeliest text and draw nothing"
+        assert f"{reason}; leave out {name}, or beams" in capsys.readouterr().err
+        assert main([*command, "--beams", "1", f"--{wish}", value]) == 0  # one beam draws
+    assert main([*command, "--beams", "0", "--temperature", "0.5"]) == 2
+    assert "beams takes a whole number from 1 to 32, not 0" in capsys.readouterr().err
+    with pytest.raises(InputError, match="leave out temperature and min_p, or beams"):
+        generate(folder, beams=2, min_p=0.1, temperature=1.0)
+    assert generate(folder, beams=2, length=4, seed=1) == generate(folder, beams=2, length=4, seed=2)
+    assert generate(folder, beams=2, length=4, repetition_penalty=1.5)["tokens"] == 4
 
 
 def test_a_generator_of_pictures_writes_files(tmp_path: Path, capsys: Shown) -> None:
