@@ -40,6 +40,7 @@ BASE = replace(bert.SIZES["bert_base"], dropout=0.0)
 LLAMA = llama.Config(
     vocabulary=32000, context=256, width=768, layers=10, heads=12, groups=12, hidden=2048, tied=True
 )
+FUSED: dict[str, Any] = {"attn_implementation": "sdpa"}
 TINY = {"vocabulary": 65, "width": 32, "layers": 2, "heads": 2, "context": 64}  # to see that all runs
 
 
@@ -50,7 +51,7 @@ def gpt2_pair(cfg: gpt2.Config) -> Pair:
         transformers.GPT2Config(
             vocab_size=cfg.vocabulary, n_positions=cfg.context, n_embd=cfg.width, n_layer=cfg.layers,
             n_head=cfg.heads, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, layer_norm_epsilon=cfg.epsilon,
-            bos_token_id=0, eos_token_id=0, attn_implementation="sdpa",
+            bos_token_id=0, eos_token_id=0, **FUSED,
             activation_function="gelu_pytorch_tanh",  # the same function as its default, in one operation
         )
     )  # fmt: skip
@@ -63,7 +64,7 @@ def bert_pair(cfg: bert.Config) -> Pair:
             vocab_size=cfg.vocabulary, max_position_embeddings=cfg.context, hidden_size=cfg.width,
             num_hidden_layers=cfg.layers, num_attention_heads=cfg.heads, intermediate_size=cfg.hidden,
             hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, layer_norm_eps=cfg.epsilon,
-            attn_implementation="sdpa",
+            **FUSED,
         )
     )  # fmt: skip
     return bert.filled(cfg.build(), other.state_dict()), other
@@ -76,7 +77,7 @@ def llama_pair(cfg: llama.Config) -> Pair:
             num_hidden_layers=cfg.layers, num_attention_heads=cfg.heads, num_key_value_heads=cfg.groups,
             max_position_embeddings=cfg.context, rms_norm_eps=cfg.epsilon, tie_word_embeddings=cfg.tied,
             rope_parameters={"rope_type": "default", "rope_theta": cfg.rope_base}, bos_token_id=0,
-            eos_token_id=0, attn_implementation="sdpa",
+            eos_token_id=0, **FUSED,
         )
     )  # fmt: skip
     return llama.filled(cfg.build(), other.state_dict()), other

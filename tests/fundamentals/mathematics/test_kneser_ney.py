@@ -129,7 +129,7 @@ def test_more_text_and_three_discounts_predict_better() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     text = torch.tensor([0, 1, 2])
-    for given, reason in (
+    refused: list[tuple[tuple[Any, ...], str]] = [
         ((text, 3, 0), "order is 0"),
         ((text, 3, 4), "order is 4; it must be between 1 and the 3 words"),
         ((text, 2, 2), r"text holds words 0 to 2; they must lie in \[0, 2\)"),
@@ -138,7 +138,8 @@ def test_what_cannot_be_is_refused() -> None:
         ((text[:0], 3, 1), "text has shape"),
         ((text, 3, 2, 1.5), "discount is 1.5"),
         ((text, 3, 2, math.nan), "discount is nan"),
-    ):
+    ]
+    for given, reason in refused:
         with pytest.raises(ValueError, match=reason):
             KneserNey.fit(*given)
     with pytest.raises(ValueError, match="words 3 to 3"):
