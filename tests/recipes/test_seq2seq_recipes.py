@@ -20,7 +20,8 @@ def test_dates_are_known_characters_and_days_are_new() -> None:
         assert not (source == UNKNOWN).any()
         assert ((target != IGNORE).sum(dim=1) == 11).all()  # ten characters and the end
         assert [task.shown(row, task.target_vocabulary) for row in target[:9].tolist()] == [
-            iso for _, iso in split.texts[:9]
+            iso
+            for _, iso in split.texts[:9]  # type: ignore[attr-defined]
         ]
     days = [{iso for _, iso in split.texts} for split in (data.train, data.valid, data.test)]  # type: ignore[attr-defined]
     assert not days[0] & (days[1] | days[2]) and not days[1] & days[2]

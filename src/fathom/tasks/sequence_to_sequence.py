@@ -146,7 +146,7 @@ class SequenceToSequence:
         minimum: int = 1,
         unit: str = "word",
         largest: int | None = None,
-        **columns: str,
+        **columns: Any,
     ) -> "SequenceToSequence":
         """The task of these pairs, which are training pairs, and how words of their targets are written.
 

@@ -22,7 +22,8 @@ def drawn(seed: int, count: int) -> tuple[list[str], list[list[str]]]:
     def near(text: str) -> str:
         words = text.split(" ")
         kept = [dice.choice(WORDS) if dice.random() < 0.25 else word for word in words]
-        dice.random() < 0.3 and dice.shuffle(kept)
+        if dice.random() < 0.3:
+            dice.shuffle(kept)
         return " ".join(kept[: dice.randint(0, 2 * len(kept))])
 
     references = [[text() for _ in range(dice.randint(1, 3))] for _ in range(count)]

@@ -5,7 +5,7 @@ import random
 
 import pytest
 from hypothesis import given
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics.bleu import BLEU
 from tests.fundamentals.text_scores.pairs import drawn, real
 from tests.fundamentals.tokenizers.texts import ANY, NASTY
 

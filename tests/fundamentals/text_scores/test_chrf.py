@@ -2,7 +2,7 @@
 
 import pytest
 from hypothesis import given
-from sacrebleu.metrics import CHRF
+from sacrebleu.metrics.chrf import CHRF
 from tests.fundamentals.text_scores.pairs import drawn, real
 from tests.fundamentals.tokenizers.texts import ANY, NASTY
 
