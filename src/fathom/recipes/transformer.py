@@ -92,7 +92,7 @@ def copy_task(model: system.Config = COPIER) -> Experiment:
         ),
         batch_size=64,
         steps=1000,
-        expect=(Expect(metric="test/exact", at_least=1.0, seeds=3, minutes=5),),
+        expect=(Expect(metric="test/exact", at_least=1.0, seeds=3, minutes=2),),
     )
 
 
