@@ -352,6 +352,7 @@ def test_a_table_is_read_with_lengths_that_fit_it(tmp_path: Path) -> None:
     assert (task.source_length, task.target_length) == (5, 5) and task.capitals
     assert "straße" in task.target_vocabulary and " Straße " in task.spelling
     assert data.facts["train"] == len(data.train) == 36 and data.facts["valid"] == 9
+    assert data.facts["source"].endswith("pairs.tsv") and data.facts["columns"] == ["en", "de"]
     assert data.facts["scored"]["bleu"].startswith("nrefs:1|case:mixed") and not data.facts["said"]
     assert data.valid is not None and data.valid.texts[0][1].endswith(".")  # type: ignore[attr-defined]
 
@@ -432,7 +433,7 @@ def test_fit_resume_predict_and_evaluate_from_a_table(
     assert json.loads((run / "model" / "equality.json").read_text())["equal"]
     texts = {}
     for backend in ("torch", "onnx"):
-        assert main(["predict", str(run), "--backend", backend, "--text", "two red dog.", str(place)]) == 0
+        assert main(["predict", str(run), str(place), "--backend", backend, "--text", "two red dog."]) == 0
         rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
         assert len(rows) == 47 and rows[-1]["text"].endswith(".") and rows[45]["cut"]
         texts[backend] = [row["text"] for row in rows]

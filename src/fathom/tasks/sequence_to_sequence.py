@@ -130,7 +130,8 @@ class SequenceToSequence:
                 raise InputError(f"{found.sheet.path}: no pair of the split {name!r} is short enough; {most}")
         left = len(found.texts) - sum(map(len, kept.values()))
         facts = {
-            **found.sheet.facts, **found.names, "unit": self.unit, "scored": self.scored_by(),
+            **found.sheet.facts, "columns": [found.source, found.target], "unit": self.unit,
+            "scored": self.scored_by(),
             "said": [f"{left} pairs are left out, since they are longer: {most}"] if left else [],
             **{name: len(pairs) for name, pairs in kept.items()},
         }  # fmt: skip
