@@ -89,7 +89,7 @@ def reviews(told: Transcript) -> None:
     )
     words = ("--text", "text", "--target", "label", "--from", "minilm", "--time", "90s")
     told.run("fit", "reviews.csv", *words, "--out", "sorter")
-    told.run("predict", "sorter", "--text", "A warm and witty film.", "--text", "Two hours that I want back.")
+    told.run("predict", "sorter", "--text", "A warm and witty film.", "--text", "Dull, slow and far too long.")
 
 
 def plays(told: Transcript) -> None:
