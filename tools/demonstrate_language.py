@@ -87,7 +87,7 @@ def reviews(told: Transcript) -> None:
         f"A table of {REVIEWS:,} sentences from reviews of films, with the columns text and label. A sentence"
         " encoder that has read much before gets a head for the two labels."
     )
-    words = ("--text", "text", "--target", "label", "--from", "minilm", "--time", "90s")
+    words = ("--text", "text", "--target", "label", "--from", "minilm", "--time", "4m")
     told.run("fit", "reviews.csv", *words, "--out", "sorter")
     told.run("predict", "sorter", "--text", "A warm and witty film.", "--text", "Dull, slow and far too long.")
 
