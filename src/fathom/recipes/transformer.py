@@ -96,9 +96,10 @@ def copy_task(model: system.Config = COPIER) -> Experiment:
     )
 
 
+# Norms first: in a few hundred steps at this rate the paper's order learned far less on the validation split.
 TRANSLATOR = system.Config(
-    places=13, width=128, layers=3, heads=4, hidden=512, dropout=0.2, tied="target",
-)  # fmt: skip
+    places=13, width=128, layers=3, heads=4, hidden=512, dropout=0.2, tied="target", pre_norm=True
+)
 
 
 def transformer_multi30k(model: system.Config = TRANSLATOR) -> Experiment:
@@ -121,5 +122,5 @@ def transformer_multi30k(model: system.Config = TRANSLATOR) -> Experiment:
             clip_norm=1.0,
         ),
         batch_size=64,
-        steps=2000,
+        steps=1300,
     )

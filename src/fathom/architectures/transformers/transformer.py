@@ -267,10 +267,10 @@ def tiny() -> "Experiment":
         source_vocabulary=words, target_vocabulary=words, source_length=5, target_length=5, unit="character"
     )
     dice = generator("reversed digits")
-    lengths = torch.randint(1, 5, (288,), generator=dice).tolist()
+    lengths = torch.randint(1, 5, (576,), generator=dice).tolist()
     texts = ["".join(str(k) for k in torch.randint(4, (n,), generator=dice).tolist()) for n in lengths]
     pairs = [(text, text[::-1]) for text in texts]
-    learned, unseen = task.split(pairs[:256]), task.split(pairs[256:])
+    learned, unseen = task.split(pairs[:512]), task.split(pairs[512:])
     return Experiment(
         model=Config(
             source_vocabulary=8, target_vocabulary=8, places=5, width=32, layers=1, heads=2, hidden=64,
@@ -285,5 +285,5 @@ def tiny() -> "Experiment":
             clip_norm=1.0,
         ),
         batch_size=32,
-        steps=200,
+        steps=150,
     )  # fmt: skip
