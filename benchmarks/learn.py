@@ -160,9 +160,11 @@ RATE = """(name) => new Promise((resolve) => {
 
 
 def moved(page: Any, place: str) -> list[float]:
-    """Seconds from each move of the first slider to the new picture."""
+    """Seconds from each move of the first slider to the new picture; none where there is no slider."""
     field = f"{place}.querySelector('[type=range]')"
-    times = []
+    times: list[float] = []
+    if page.evaluate(f"{field} === null"):
+        return times
     for step in range(MOVES):
         share = (step * 7 % MOVES + 0.5) / MOVES
         act = (

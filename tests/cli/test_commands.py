@@ -250,5 +250,5 @@ def documented() -> list[str]:
 
 @pytest.mark.parametrize("line", documented() or ["fathom list"])
 def test_documented_commands_parse(line: str) -> None:
-    words = shlex.split(line.split("  #")[0].split(" | ")[0])[1:]
+    words = shlex.split(line.split("  #")[0].split(" | ")[0].removesuffix(" &"))[1:]
     parser(words).parse_args(words)
