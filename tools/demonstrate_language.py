@@ -89,7 +89,8 @@ def reviews(told: Transcript) -> None:
     )
     words = ("--text", "text", "--target", "label", "--from", "minilm", "--time", "4m")
     told.run("fit", "reviews.csv", *words, "--out", "sorter")
-    told.run("predict", "sorter", "--text", "A warm and witty film.", "--text", "Dull, slow and far too long.")
+    asked = ("A warm and witty film.", "Dull, slow and far too long.")
+    told.run("predict", "sorter", *(word for text in asked for word in ("--text", text)))
 
 
 def plays(told: Transcript) -> None:
