@@ -100,14 +100,14 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
             vocabulary=data.facts["pieces"], context=LENGTH, width=128, layers=3, heads=4, groups=2,
             hidden=344, tied=True,
         ).build()  # fmt: skip
-        curve, tokens = learned(model, rows, apart, share, data.valid, seed)
+        curve, tokens = learned(model, rows, apart, share, data.valid, seed)  # type: ignore[arg-type]
         loss = curve[STEPS]
         found[arm] = {"valid/loss": loss, "valid/perplexity": math.exp(loss)}
         found[arm] |= {"valid/bits_per_byte": loss / math.log(2) * per_byte, "tokens": float(tokens)}
         found[arm] |= {"filled": tokens / (STEPS * BATCH * LENGTH)}
         found[arm] |= {f"loss_at/{step}": value for step, value in curve.items()}
         if arm != "padded":
-            found[arm]["gap"] = gap(model, data.valid, apart)
+            found[arm]["gap"] = gap(model, data.valid, apart)  # type: ignore[arg-type]
     return found
 
 

@@ -260,7 +260,7 @@ def twins() -> "Iterator[Twin]":
         given = torch.randn(3, len(rows), 2, 10, 3, dtype=torch.float64, generator=dice)
         yield Twin(
             f"attention, {name}",
-            lambda *qkv, own=made.document: attend(*qkv, own_document_mask(own)[:, None]),
-            lambda *qkv, own=made.document: attend_alone_by_hand(*qkv, own),
+            lambda *qkv, own=made.document: attend(*qkv, own_document_mask(own)[:, None]),  # type: ignore[call-arg]
+            lambda *qkv, own=made.document: attend_alone_by_hand(*qkv, own),  # type: ignore[call-arg]
             tuple(given),
         )

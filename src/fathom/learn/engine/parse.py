@@ -116,7 +116,8 @@ def make_head(slug: str, given: dict[str, Any], place: str, folder: Path | None 
     if not 5 <= given["minutes"] <= 1200:
         raise PageError(place, 1, f"minutes is {given['minutes']}; it must be in 5 to 1200")
     fields: dict[str, Any] = given | {name: tuple(given.get(name, ())) for name in ("needs", "rows")}
-    return Head(slug=slug, folder=folder, **fields | {"entry": read_entry(given.get("entry", {}), place)})
+    fields["entry"] = read_entry(given.get("entry", {}), place)
+    return Head(slug=slug, folder=folder, **fields)
 
 
 def read_entry(given: dict[str, Any], place: str) -> dict[str, tuple[str, ...]]:
