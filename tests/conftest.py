@@ -29,24 +29,26 @@ PARITY = (
 
 # Files that train, kill or resume in nearly every test, a second or two each: in `make test` too.
 LONG = (
-    "data/test_composed.py", "data/test_odd_folders.py", "deployment/chat/test_talker.py",
+    "claims/test_one_pipeline_everywhere.py", "claims/test_packed_rows_teach_more.py",
+    "claims/test_three_models_of_one_text.py", "data/test_composed.py", "data/test_documents.py",
+    "data/test_odd_folders.py", "deployment/chat/test_talker.py",
     "deployment/chat/test_template.py", "deployment/serve/test_chat_app.py",
-    "deployment/serve/test_fuzz.py", "deployment/test_preprocessing.py",
-    "learn/test_new_topic.py", "learn/test_topics.py", "learn/test_web_gate.py",
-    "learn/test_web_pages.py", "learn/test_web_server.py", "learn/test_web_stages.py",
-    "learn/test_worker.py", "recipes/test_cifar10_families.py", "report/test_charts.py",
-    "report/test_dead_units.py", "report/test_intervals.py", "tasks/test_detection.py",
-    "tasks/test_image_generation.py", "tasks/test_language_modelling.py",
+    "deployment/serve/test_fuzz.py", "deployment/test_preprocessing.py", "learn/test_new_topic.py",
+    "learn/test_topics.py", "learn/test_web_gate.py", "learn/test_web_pages.py",
+    "learn/test_web_server.py", "learn/test_web_stages.py", "learn/test_worker.py",
+    "recipes/test_cifar10_families.py", "recipes/test_llama.py", "recipes/test_seq2seq_recipes.py",
+    "report/test_charts.py", "report/test_dead_units.py", "report/test_intervals.py",
+    "tasks/test_detection.py", "tasks/test_image_generation.py", "tasks/test_language_modelling.py",
     "tasks/test_masked_language_modelling.py", "tasks/test_sequence_to_sequence.py",
     "training/test_balancing.py", "training/test_checkpoint_corruption.py",
     "training/test_checkpoint_faults.py", "training/test_custom_objective.py",
     "training/test_layer_rates.py", "training/test_optimizer_choice.py",
     "training/test_plateau_schedule.py", "training/test_schedules.py", "training/test_sessions.py",
-    "training/test_two_gradients.py", "training/test_unfreezing.py", "training/test_weight_files.py",
-    "verbs/test_calibrate.py", "verbs/test_embed.py", "verbs/test_gradcheck.py",
-    "verbs/test_importing.py", "verbs/test_layerwise.py", "verbs/test_live_module.py",
-    "verbs/test_own_loss.py", "verbs/test_recognising.py", "verbs/test_review.py",
-    "verbs/test_transfer.py",
+    "training/test_two_gradients.py", "training/test_unfreezing.py",
+    "training/test_weight_files.py", "verbs/test_calibrate.py", "verbs/test_embed.py",
+    "verbs/test_gradcheck.py", "verbs/test_importing.py", "verbs/test_layerwise.py",
+    "verbs/test_live_module.py", "verbs/test_own_loss.py", "verbs/test_recognising.py",
+    "verbs/test_review.py", "verbs/test_transfer.py",
 )  # fmt: skip
 
 
