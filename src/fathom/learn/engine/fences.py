@@ -75,7 +75,7 @@ def close(value: Any, wanted: Any, within: float) -> bool:
     if isinstance(value, tuple | list) and isinstance(wanted, tuple | list):
         return len(value) == len(wanted) and all(map(close, value, wanted, [within] * len(value)))
     if isinstance(wanted, float) and not isinstance(value, bool) and isinstance(value, int | float):
-        return abs(value - wanted) <= within or (value != value and wanted != wanted)
+        return bool(abs(value - wanted) <= within or (value != value and wanted != wanted))
     return type(value) is type(wanted) and value == wanted
 
 
