@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from fathom.architectures.transformers import llama as system
 from fathom.recipes.char_lstm import CHARACTERS
-from fathom.recipes.gpt2 import Plays
+from fathom.recipes.gpt2 import Plays, gpt_shakespeare
 from fathom.tasks.language_modelling import LanguageModelling
-from fathom.training import AdamW, Expect, Experiment, GradientDescent, NextToken, WarmupCosine
+from fathom.training import Expect, Experiment
 
 # What is trained is what is deployed: while text is written a cache rolls, and a window sees the same.
 SMALL = system.Config(
@@ -15,19 +15,13 @@ SMALL = system.Config(
 
 
 def llama_shakespeare(model: system.Config = SMALL) -> Experiment:
-    """A small LLaMA writes Shakespeare; each place sees the last 48, and four layers of that reach far."""
-    return Experiment(
+    """A small LLaMA under the terms of `gpt_shakespeare`; a place sees the last 48, and four layers of it."""
+    return replace(
+        gpt_shakespeare(),
         model=model,
         data=Plays(length=model.context, stride=model.context // 4),
         task=LanguageModelling(vocabulary=CHARACTERS, states=model.states),
-        learning=GradientDescent(
-            objective=NextToken(),
-            optimizer=AdamW(learning_rate=3e-3, betas=(0.9, 0.99), weight_decay=0.1),
-            schedule=WarmupCosine(),
-            clip_norm=1.0,
-        ),
         batch_size=16,
-        steps=1500,
         expect=(Expect(metric="valid/loss", at_most=1.60, minutes=10),),
     )
 

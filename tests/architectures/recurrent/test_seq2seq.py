@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.architectures import padding
 from torch import nn
 
 from fathom.architectures.recurrent.seq2seq import ATTENTIONS, Config, Seq2Seq, tiny
@@ -15,7 +16,7 @@ from fathom.fundamentals.recurrence.beam_search import beam_search_by_hand
 from fathom.task import Boundary
 from fathom.tasks.sequence_to_sequence import END, PADDING, START, UNKNOWN
 from fathom.training import train
-from fathom.training.objectives import IGNORE, NextToken
+from fathom.training.objectives import IGNORE
 
 SIZES = Config(source_vocabulary=11, target_vocabulary=13, embedding=5, width=6, dropout=0.0)
 EVERY = pytest.mark.parametrize("attention", ATTENTIONS)
@@ -138,31 +139,11 @@ def test_beams_enough_write_the_best_of_all_texts() -> None:
 
 
 def test_a_padded_batch_equals_its_rows_one_by_one() -> None:
-    model = model_of()
-    rows = [[4, 9, 2], [7, 7, 10, 5, 6, 8, 2], [2]]
-    source = torch.tensor([row + [PADDING] * (9 - len(row)) for row in rows])
-    previous = torch.randint(3, 13, (3, 4))
-    together = model(source, previous)
-    for i, row in enumerate(rows):
-        alone = model(torch.tensor([row]), previous[i : i + 1])
-        torch.testing.assert_close(together[i : i + 1], alone, atol=1e-6, rtol=1e-5)
+    padding.equals_its_rows(model_of(), apart=1e-6)
 
 
 def test_padding_changes_neither_loss_nor_gradient() -> None:
-    plain, padded = model_of(), None
-    padded = copy.deepcopy(plain)
-    source, previous = torch.randint(3, 11, (2, 5)), torch.randint(3, 13, (2, 4))
-    target = torch.randint(3, 13, (2, 4))
-    batch = (source, previous, target)
-    wider = (F.pad(source, (0, 3)), F.pad(previous, (0, 2)), F.pad(target, (0, 2), value=IGNORE))
-    losses = []
-    for model, given in ((plain, batch), (padded, wider)):
-        loss, _ = NextToken()(model, given)
-        loss.backward()
-        losses.append(loss.item())
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-    for a, b in zip(plain.parameters(), padded.parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad, atol=1e-6, rtol=1e-5)
+    padding.costs_nothing(model_of(), apart=1e-6)
 
 
 def test_later_tokens_change_no_score_before_them() -> None:

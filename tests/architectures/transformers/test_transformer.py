@@ -1,6 +1,5 @@
 """The Transformer against torch's and the annotated one with the same weights; its padding, its recipes."""
 
-import copy
 import dataclasses
 import math
 import re
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.architectures import padding
 from torch import Tensor, nn
 
 from fathom.architectures.transformers import transformer
@@ -267,30 +267,11 @@ def test_later_tokens_change_no_score_before_them(pre_norm: bool) -> None:
 
 
 def test_a_padded_batch_equals_its_rows_one_by_one() -> None:
-    model, _ = pair(SMALL)
-    rows = [[4, 9, 2], [7, 7, 10, 5, 6, 8, 2], [2]]
-    source = torch.tensor([row + [PADDING] * (9 - len(row)) for row in rows])
-    previous = torch.randint(3, 13, (3, 4))
-    together = model(source, previous)
-    for i, row in enumerate(rows):
-        alone = model(torch.tensor([row]), previous[i : i + 1])
-        torch.testing.assert_close(together[i : i + 1], alone, atol=1e-5, rtol=1e-5)
+    padding.equals_its_rows(pair(SMALL)[0], apart=1e-5)
 
 
 def test_padding_changes_neither_loss_nor_gradient() -> None:
-    plain, _ = pair(SMALL)
-    padded = copy.deepcopy(plain)
-    source, previous = torch.randint(3, 13, (2, 5)), torch.randint(3, 13, (2, 4))
-    target = torch.randint(3, 13, (2, 4))
-    wider = (F.pad(source, (0, 3)), F.pad(previous, (0, 2)), F.pad(target, (0, 2), value=IGNORE))
-    losses = []
-    for model, given in ((plain, (source, previous, target)), (padded, wider)):
-        loss, _ = NextToken()(model, given)
-        loss.backward()
-        losses.append(loss.item())
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-    for a, b in zip(plain.parameters(), padded.parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad, atol=1e-5, rtol=1e-5)
+    padding.costs_nothing(pair(SMALL)[0], apart=1e-5)
 
 
 def test_a_source_of_nothing_but_padding_gives_numbers() -> None:
