@@ -41,7 +41,11 @@ UNTIL = """async ([act, done]) => {
   while (eval(done) === before) await new Promise(requestAnimationFrame);
   return (performance.now() - began) / 1000;
 }"""
-PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime / 1000"
+PAINT = """async () => {
+  const painted = () => performance.getEntriesByName("first-contentful-paint")[0];
+  while (!painted()) await new Promise(requestAnimationFrame);
+  return painted().startTime / 1000;
+}"""
 USABLE = """async () => {
   const ready = () => customElements.get("learn-map") && !document.querySelector("learn-editor:not(.ready)");
   document.querySelector("learn-figure")?.scrollIntoView();

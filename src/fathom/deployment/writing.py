@@ -123,16 +123,16 @@ class Writer:
         numbers = [one.random(wish.length) for one, wish in zip(dice, wishes, strict=True)]
         states, place, writing = self.zeros(len(texts)), 0, list(range(len(texts)))
         while writing:
-            token = np.array([texts[i][place] for i in writing])
-            logits, after = self.step(token, {name: state[writing] for name, state in states.items()})
-            for name, state in after.items():
-                states[name][writing] = state
+            logits, states = self.step(np.array([texts[i][place] for i in writing]), states)
             place += 1
             for row, i in enumerate(writing):
                 if place >= len(prompts[i]):
                     number = float(numbers[i][place - len(prompts[i])])
                     texts[i].append(choose(logits[row], texts[i], wishes[i].how, number))
-            writing = [i for i in writing if len(texts[i]) < goals[i]]
+            unfinished = [row for row, i in enumerate(writing) if len(texts[i]) < goals[i]]
+            if len(unfinished) < len(writing):  # not at every token: states may be megabytes
+                states = {name: state[unfinished] for name, state in states.items()}
+                writing = [writing[row] for row in unfinished]
         return texts
 
     def search(self, prompt: Sequence[int], wish: Wish) -> list[int]:

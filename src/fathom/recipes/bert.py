@@ -1,12 +1,15 @@
-"""Recipes for BERT: hidden words of captions, which say what is seen on a photograph."""
+"""Recipes for BERT: hidden words of captions, which say what is seen on a photograph, and film reviews."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fathom.architectures.transformers import bert as system
 from fathom.data.split import Data
+from fathom.fundamentals.tokenizers.word_piece import train_word_pieces
+from fathom.recipes.text_cnn import LABELS, Reviews, divided
 from fathom.tasks.masked_language_modelling import MaskedLanguageModelling
-from fathom.training import AdamW, Experiment, GradientDescent, NextToken, WarmupCosine
+from fathom.tasks.text_classification import TextClassification
+from fathom.training import AdamW, CrossEntropy, Experiment, GradientDescent, NextToken, WarmupCosine
 
 LENGTH = 24  # pieces of a caption with its frame; one in fifty is longer, and cut
 PIECES = 4000
@@ -59,4 +62,39 @@ def bert_captions(model: system.Config = SMALL) -> Experiment:
         augment=(task.masks,),
         batch_size=64,
         steps=4000,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewPieces(Reviews):
+    """The sentences and splits of `text_cnn`, in word pieces learned of those to train on."""
+
+    def prepared(self) -> tuple[TextClassification, Data]:
+        return divided(self.seed, in_own_pieces)
+
+
+def in_own_pieces(sentences: list[str]) -> TextClassification:
+    fixed = {"unit": "piece", "vocabulary": train_word_pieces(sentences, PIECES).vocabulary}
+    return TextClassification.suited(LABELS, sentences, fixed)
+
+
+READER = replace(SMALL, width=64, layers=2, hidden=256, dropout=0.3, classes=len(LABELS))
+
+
+def bert_reviews(model: system.Config = READER) -> Experiment:
+    """A Transformer from scratch on film reviews, under the terms of `text_cnn`: ten epochs."""
+    data = ReviewPieces()
+    task = data.task()
+    return Experiment(
+        model=replace(model, vocabulary=len(task.vocabulary), context=task.length),
+        data=data,
+        task=task,
+        learning=GradientDescent(
+            objective=CrossEntropy(),
+            optimizer=AdamW(learning_rate=1e-3, weight_decay=0.01),
+            schedule=WarmupCosine(warmup=0.1),
+            clip_norm=1.0,
+        ),
+        batch_size=64,
+        steps=1330,
     )

@@ -167,6 +167,34 @@ def test_a_path_that_diverges_is_reported_and_stays_finite() -> None:
     assert torch.equal(path.points[-1], path.points[path.diverged - 1])
 
 
+@pytest.mark.parametrize("surface", [descent.rosenbrock, descent.beale])
+def test_a_race_is_every_walk_alone(surface) -> None:
+    """Whoever walks beside it, an optimizer takes the same steps and falls at the same one."""
+    runners = OPTIMIZERS | {"too fast": lambda p: torch.optim.SGD(p, lr=1.0)}
+    start = torch.tensor([-1.2, 1.0], dtype=torch.float64)
+    together = descent.race(surface, start, runners, 30)
+    assert together["too fast"].diverged is not None and together["L-BFGS"].diverged is None
+    for name, make in runners.items():
+        alone = walk_alone(surface, start, make, (together[name].diverged or 31) - 1)
+        assert torch.allclose(together[name].points[: len(alone)], alone, rtol=1e-9, atol=1e-12), name
+
+
+def walk_alone(surface, start: torch.Tensor, make, steps: int) -> torch.Tensor:
+    x = start.clone().requires_grad_()
+    engine, points = make([x]), [start]
+
+    def closure() -> float:
+        engine.zero_grad()
+        value = surface(x)
+        value.backward()
+        return value.item()
+
+    for _ in range(steps):
+        engine.step(closure)
+        points.append(x.detach().clone())
+    return torch.stack(points)
+
+
 A, Z = torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
 
 

@@ -215,38 +215,71 @@ def trajectory(
     ``optimizer`` makes one from a list of parameters: ``lambda p: torch.optim.Adam(p, lr=0.1)``. Each step
     gets a closure, so those that evaluate more than once (L-BFGS) work too.
     """
-    if start.ndim != 1 or not start.is_floating_point():
-        raise ValueError(
-            f"start has shape {tuple(start.shape)}, {start.dtype}; it must be one row of real numbers"
-        )
-    _settings(1.0, 0.0, steps)
-    x = start.detach().clone().requires_grad_()
-    engine, points, diverged = optimizer([x]), [start.detach().clone()], None
-
-    def closure() -> float:
-        engine.zero_grad()
-        value = surface(x)
-        value.backward()
-        return float(value.detach())
-
-    for step in range(steps):
-        engine.step(closure)
-        if not bool(torch.isfinite(x.detach()).all() & torch.isfinite(surface(x.detach())).all()):
-            diverged = step + 1
-            break
-        points.append(x.detach().clone())
-    points += [points[-1]] * (steps + 1 - len(points))
-    path = torch.stack(points)
-    return Path(path, surface(path), diverged)
+    return race(surface, start, {"alone": optimizer}, steps)["alone"]
 
 
 def race(
     surface: Surface, start: Tensor, optimizers: Mapping[str, Callable[[list[Tensor]], Optimizer]], steps: int
 ) -> dict[str, Path]:
-    """The path of every optimizer, by name, from the same ``start`` (n,)."""
+    """The path of every optimizer, by name, from the same ``start`` (n,).
+
+    They walk abreast: where all of them stand goes through ``surface`` at once, with one backward pass for
+    all slopes. A walker that asks again within its step (L-BFGS) is answered alone.
+    """
     if not optimizers:
         raise ValueError("optimizers is empty; give at least one, by name")
-    return {name: trajectory(surface, start, make, steps) for name, make in optimizers.items()}
+    if start.ndim != 1 or not start.is_floating_point():
+        raise ValueError(
+            f"start has shape {tuple(start.shape)}, {start.dtype}; it must be one row of real numbers"
+        )
+    _settings(1.0, 0.0, steps)
+    walkers = [_Walker(surface, start, make) for make in optimizers.values()]
+    for step in range(steps):
+        walking = [walker for walker in walkers if walker.diverged is None]
+        if not walking:
+            break
+        places = torch.stack([walker.x.detach() for walker in walking]).requires_grad_()
+        heights = surface(places)
+        (slopes,) = torch.autograd.grad(heights.sum(), places)
+        for walker, height, slope in zip(walking, heights.tolist(), slopes, strict=True):
+            walker.step(height, slope)
+        places = torch.stack([walker.x.detach() for walker in walking])
+        good = places.isfinite().all(dim=-1) & surface(places).isfinite()
+        for walker, place, fine in zip(walking, places, good.tolist(), strict=True):
+            walker.arrive(place, None if fine else step + 1)
+    return {name: walker.path(steps) for name, walker in zip(optimizers, walkers, strict=True)}
+
+
+class _Walker:
+    """One optimizer on its way."""
+
+    def __init__(self, surface: Surface, start: Tensor, make: Callable[[list[Tensor]], Optimizer]) -> None:
+        self.surface, self.x = surface, start.detach().clone().requires_grad_()
+        self.engine, self.points, self.diverged = make([self.x]), [start.detach().clone()], None
+
+    def step(self, height: float, slope: Tensor) -> None:
+        """One step, with the height and the slope at the place where it begins."""
+        known = [(height, slope)]
+
+        def closure() -> float:
+            if known:
+                value, self.x.grad = known.pop()
+                return value
+            self.engine.zero_grad()
+            value = self.surface(self.x)
+            value.backward()
+            return float(value.detach())
+
+        self.engine.step(closure)
+
+    def arrive(self, place: Tensor, diverged: int | None) -> None:
+        self.diverged = diverged
+        if diverged is None:
+            self.points.append(place)
+
+    def path(self, steps: int) -> Path:
+        points = torch.stack(self.points + [self.points[-1]] * (steps + 1 - len(self.points)))
+        return Path(points, self.surface(points), self.diverged)
 
 
 def descend(

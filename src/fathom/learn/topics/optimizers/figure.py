@@ -1,6 +1,7 @@
 """Two figures: the walk of one optimizer with what it remembers, and all of them on one surface."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,7 +46,7 @@ Maker = Callable[[list[Tensor]], Optimizer]
 def makers(rate: float, memory: float) -> dict[str, Maker]:
     """Every optimizer with the memory for its slopes, at ``rate`` times what is usual for it here."""
     means = (memory, 0.99)  # a shorter memory of squares than usual: these walks are short
-    return {
+    made: dict[str, Maker] = {
         "plain SGD": lambda p: sgd(p, 0.02 * rate),
         "momentum": lambda p: sgd(p, 0.02 * rate, momentum=memory),
         "Nesterov": lambda p: sgd(p, 0.02 * rate, momentum=max(memory, 0.01), nesterov=True),
@@ -55,6 +56,15 @@ def makers(rate: float, memory: float) -> dict[str, Maker]:
         "AdaMax": lambda p: adamax(p, 0.25 * rate, betas=means),
         "Nadam": lambda p: nadam(p, 0.25 * rate, betas=means),
     }
+    return {name: partial(one_by_one, make) for name, make in made.items()}
+
+
+def one_by_one(make: Maker, parameters: list[Tensor]) -> Optimizer:
+    """An optimizer that takes its tensors in turn: with a single one, twice as fast as all at once."""
+    optimizer = make(parameters)
+    for group in optimizer.param_groups:
+        group["foreach"] = False
+    return optimizer
 
 
 @figure(
