@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from fathom.architectures.recurrent import char_lstm
+from fathom.architectures.transformers import gpt2, llama
 from fathom.data.split import Part
 from fathom.data.windows import Windows, running_text
 from fathom.deployment import artifact, preprocessing
@@ -331,6 +332,48 @@ def test_a_trace_tells_what_there_was_to_choose_from(trained: tuple[Any, Any, An
         assert [other["token"] for other in one["likeliest"]] == best
     greedy = ask(task, Boundary(task, model), {"length": 3, "temperature": 0, "trace": 1})[0]["trace"]
     assert all(one["share"] == 1.0 and one["likeliest"][0]["token"] == one["token"] for one in greedy)
+
+
+@pytest.mark.parametrize(
+    "cfg",
+    [
+        gpt2.Config(vocabulary=9, context=24, width=16, layers=2, heads=2, dropout=0.1),
+        llama.Config(vocabulary=9, context=24, width=16, layers=2, heads=2, groups=1, hidden=32),
+        llama.Config(vocabulary=9, context=24, width=16, layers=2, heads=2, groups=1, hidden=32, window=5),
+    ],
+    ids=["GPT-2", "LLaMA", "LLaMA with a window"],
+)
+def test_a_models_own_cache_writes_what_its_steps_write(cfg: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn, searched for and traced, for prompts of several lengths; beyond the context by steps alone."""
+    torch.manual_seed(0)
+    model = cfg.build()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.4)  # so that choices are clear
+    task = LanguageModelling(vocabulary=tuple("abcdefgh\n"), states=cfg.states)
+    network, read = Boundary(task, model), []
+    ahead = model.read
+    monkeypatch.setattr(model, "read", lambda *given: read.append(given[0].shape[1]) or ahead(*given))
+    wishes = [
+        {"prompt": "abcabc", "length": 9, "seed": 1, "trace": 2},
+        {"prompt": "h", "length": 3, "seed": 2, "temperature": 0.0},
+        {"prompt": "", "length": 15, "seed": 3, "repetition_penalty": 1.3},
+        {"prompt": "abba", "length": 6, "beams": 3, "trace": 9},
+    ]
+    kept = ask(task, network, *wishes)
+    assert read and max(read) == 16 - 9  # the trace reads a prompt at once, with the new line before it
+    read.clear()
+    carried = ask(task, lambda arrays: network(arrays), *wishes)
+    assert not read
+    for one, other in zip(kept, carried, strict=True):
+        assert one["text"] == other["text"]
+        for a, b in zip(one.get("trace", ()), other.get("trace", ()), strict=True):
+            assert a["token"] == b["token"] and a["share"] == pytest.approx(b["share"], abs=1e-5)
+            assert a["probability"] == pytest.approx(b["probability"], abs=1e-5)
+
+    ask(task, network, {"prompt": "ab", "length": 21})
+    assert read
+    read.clear()
+    assert len(ask(task, network, {"prompt": "ab", "length": 22})[0]["text"]) == 24 and not read
 
 
 def test_an_older_artifact_knows_fewer_wishes() -> None:

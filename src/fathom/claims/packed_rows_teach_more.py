@@ -52,7 +52,7 @@ CLAIM = Claim(
     ),
     source="Krell et al. 2021, arXiv 2107.02027; Platanios et al. 2019, arXiv 1903.09848",
     builds_on=("packing", "deduplication", "byte_pair_encoding", "llama"),
-    seeds=1,
+    seeds=3,
     differs=(
         "Padded rows are as long as packed ones, as fixed shapes ask for; shorter batches would waste less.",
         "The curriculum goes by how long documents are; Platanios et al. also try how rare their words are.",

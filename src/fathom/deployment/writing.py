@@ -1,15 +1,16 @@
 """Writing: how a text goes on, with a network that makes one step at a time.
 
-Such a network takes a token and states, and gives scores of the next token and the states after it. What a
-person may wish of a text stands here, and what is done about it: tokens are drawn by counted dice from
-probabilities that were filtered (``fundamentals/decoding``), or, with several ``beams``, the likeliest text
-is searched for and there are no dice. A trace says of each token what else there was to choose from.
+Such a network takes a token and states, and gives scores of the next token and the states after it; a model
+that is at hand and has a cache of its own is asked through that. What a person may wish of a text stands
+here, and what is done about it: tokens are drawn by counted dice from probabilities that were filtered
+(``fundamentals/decoding``), or, with several ``beams``, the likeliest text is searched for and there are no
+dice. A trace says of each token what else there was to choose from.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -94,6 +95,55 @@ def choose(logits: np.ndarray, written: Sequence[int], how: Sampling, number: fl
     return int(np.searchsorted(ends, number * ends[-1], side="right").clip(max=len(ends) - 1))
 
 
+@runtime_checkable
+class Lane(Protocol):
+    """Texts that are read in lock step."""
+
+    def read(self, token: np.ndarray) -> np.ndarray:
+        """Logits (n, v) of what comes after ``token`` (n, t), t >= 1, given all that was read before."""
+        ...
+
+    def select(self, texts: Sequence[int]) -> None:
+        """Go on with these texts, in this order."""
+        ...
+
+
+@dataclass
+class Carried:
+    """By a network that makes one step: states go in and come out, as an exported model wants it."""
+
+    network: Network
+    states: Arrays
+
+    def read(self, token: np.ndarray) -> np.ndarray:
+        made: Arrays = {}
+        for column in token.T:
+            made = self.network({"token": column, **self.states})
+            self.states = {name: made[f"next_{name}"] for name in self.states}
+        return made["logits"]
+
+    def select(self, texts: Sequence[int]) -> None:
+        self.states = {name: state[list(texts)] for name, state in self.states.items()}
+
+
+@dataclass
+class Remembered:
+    """By a model's own cache, which is written in place and reads a prompt at once: the same, sooner."""
+
+    model: Any
+    cache: Any
+
+    def read(self, token: np.ndarray) -> np.ndarray:
+        device = next(self.model.parameters()).device
+        with torch.inference_mode():
+            return (
+                self.model.eval().read(torch.from_numpy(token).to(device), self.cache).float().cpu().numpy()
+            )
+
+    def select(self, texts: Sequence[int]) -> None:
+        self.cache.select(torch.tensor(texts))
+
+
 @dataclass(frozen=True)
 class Writer:
     """A network behind ports token, states -> logits, next states; and the states before anything is read."""
@@ -102,16 +152,18 @@ class Writer:
     zeros: Callable[[int], Arrays]
     vocabulary: Sequence[str]
 
-    def step(self, token: np.ndarray, states: Arrays) -> tuple[np.ndarray, Arrays]:
-        """Logits (n, v) and states after one more ``token`` (n,)."""
-        made = self.network({"token": token, **states})
-        return made["logits"], {name: made[f"next_{name}"] for name in states}
+    def lane(self, count: int, tokens: int) -> Lane:
+        """For so many texts of at most so many ``tokens``; a model's own cache where they fit its context."""
+        model = getattr(self.network, "model", None)
+        if hasattr(model, "cache") and tokens <= 2 * (model.cfg.context // 2):
+            return Remembered(model, model.cache(count, tokens))
+        return Carried(self.network, self.zeros(count))
 
     def write(self, prompts: Sequence[Sequence[int]], wishes: Sequence[Wish]) -> list[list[int]]:
         """Each prompt, of one token or more, with what comes after it."""
         alone = {i: self.search(prompts[i], wish) for i, wish in enumerate(wishes) if wish.beams > 1}
         drawn = [i for i in range(len(wishes)) if i not in alone]
-        together = self.draw([prompts[i] for i in drawn], [wishes[i] for i in drawn])
+        together = self.draw([prompts[i] for i in drawn], [wishes[i] for i in drawn]) if drawn else []
         found = alone | dict(zip(drawn, together, strict=True))
         return [found[i] for i in range(len(wishes))]
 
@@ -121,30 +173,30 @@ class Writer:
         goals = [len(text) + wish.length for text, wish in zip(texts, wishes, strict=True)]
         dice = [np.random.Generator(np.random.Philox(key=key("text", wish.seed))) for wish in wishes]
         numbers = [one.random(wish.length) for one, wish in zip(dice, wishes, strict=True)]
-        states, place, writing = self.zeros(len(texts)), 0, list(range(len(texts)))
+        lane, writing = self.lane(len(texts), max(goals)), list(range(len(texts)))
+        place, ahead = 0, min(len(text) for text in texts)
         while writing:
-            logits, states = self.step(np.array([texts[i][place] for i in writing]), states)
-            place += 1
+            logits = lane.read(np.array([texts[i][place:ahead] for i in writing]))
+            place, ahead = ahead, ahead + 1
             for row, i in enumerate(writing):
                 if place >= len(prompts[i]):
                     number = float(numbers[i][place - len(prompts[i])])
                     texts[i].append(choose(logits[row], texts[i], wishes[i].how, number))
             unfinished = [row for row, i in enumerate(writing) if len(texts[i]) < goals[i]]
-            if len(unfinished) < len(writing):  # not at every token: states may be megabytes
-                states = {name: state[unfinished] for name, state in states.items()}
-                writing = [writing[row] for row in unfinished]
+            if 0 < len(unfinished) < len(writing):  # not at every token: what is kept may be megabytes
+                lane.select(unfinished)
+            writing = [writing[row] for row in unfinished]
         return texts
 
     def search(self, prompt: Sequence[int], wish: Wish) -> list[int]:
         """``prompt`` and the likeliest text after it that the beams of ``wish`` find."""
-        states = self.zeros(1)
-        for token in prompt[:-1]:
-            _, states = self.step(np.array([token]), states)
+        lane = self.lane(1, len(prompt) + wish.length)
+        if len(prompt) > 1:
+            lane.read(np.array([prompt[:-1]]))
 
         def score(written: Tensor, row: Tensor, parent: Tensor) -> Tensor:
-            nonlocal states
-            own = {name: state[parent.numpy()] for name, state in states.items()}
-            logits, states = self.step(written[:, -1].numpy(), own)
+            lane.select(parent.tolist())
+            logits = lane.read(written[:, -1:].numpy())
             texts = [[*prompt[:-1], *text] for text in written.tolist()]
             left = [filtered(one, text, wish.how) for one, text in zip(logits, texts, strict=True)]
             return F.pad(torch.cat(left).log_softmax(dim=-1), (0, 1), value=-math.inf)  # no token is an end
@@ -159,11 +211,9 @@ class Writer:
         ``probability`` is what the model gave it, ``share`` what temperature, filters and penalty made of
         that. The text is read again, which gives the same numbers.
         """
-        states, found = self.zeros(1), []
-        for place in range(1, len(text)):
-            logits, states = self.step(np.array([text[place - 1]]), states)
-            if place < len(text) - wish.length:
-                continue
+        lane, found, begun = self.lane(1, len(text)), [], 0
+        for place in range(len(text) - wish.length, len(text)):
+            logits, begun = lane.read(np.array([text[begun:place]])), place
             likely = torch.from_numpy(logits[0]).double().softmax(dim=0)
             left = filtered(logits[0], text[:place], wish.how)[0]
             share = F.one_hot(left.argmax(), len(left)) if wish.how.temperature == 0 else left.softmax(dim=0)
