@@ -75,6 +75,7 @@ def exported(net: nn.Module, images: Tensor) -> Callable[[], float]:
     assert program is not None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle, it slows the other side
     session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options)
     given = {session.get_inputs()[0].name: images.numpy()}
     with torch.inference_mode():

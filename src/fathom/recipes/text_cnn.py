@@ -36,15 +36,20 @@ def in_words(sentences: list[str]) -> TextClassification:
     return TextClassification.fitted(LABELS, sentences)
 
 
+def in_parts(count: int, seed: int) -> dict[str, torch.Tensor]:
+    """Which of ``count`` reviews are for testing, for validation and for training."""
+    order = permutation(count, seed, 0)
+    tenth = count // 10
+    return {"test": order[:tenth], "valid": order[tenth : 2 * tenth], "train": order[2 * tenth :]}
+
+
 @lru_cache(maxsize=2)
 def divided(seed: int, suited: Callable[[list[str]], TextClassification]) -> tuple[TextClassification, Data]:
     """The task that ``suited`` makes of training sentences, and the splits; read once."""
     from fathom.data.sets import rt_polarity
 
     reviews = rt_polarity.read()
-    order = permutation(len(reviews.texts), seed, 0)
-    tenth = len(order) // 10
-    parts = {"test": order[:tenth], "valid": order[tenth : 2 * tenth], "train": order[2 * tenth :]}
+    parts = in_parts(len(reviews.texts), seed)
     task = suited([reviews.texts[i] for i in parts["train"].tolist()])
     tokens, labels = task.encode(reviews.texts), torch.as_tensor(reviews.labels, dtype=torch.int64)
     splits = {name: Tensors((tokens[index], labels[index])) for name, index in parts.items()}

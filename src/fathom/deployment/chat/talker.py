@@ -81,15 +81,24 @@ class Talker:
         talk = [checked(message, place) for place, message in enumerate(messages)]
         if not talk:
             raise InputError("there is no message; give one at least, such as a user's")
-        meant = [token.content for token in self.tokenizer.get_added_tokens_decoder().values()]
-        if any(word and word in message["content"] for word in meant for message in talk):
-            tokens = self.apart(talk, [word for word in meant if word])
+        if any(self.marks().search(message["content"]) for message in talk):
+            tokens = self.apart(talk)
         else:
             tokens = self.tokenizer.encode(self.template.render(talk), add_special_tokens=False).ids
         return self.fitting(list(tokens))
 
-    def apart(self, talk: Sequence[Mapping[str, str]], meant: Sequence[str]) -> list[int]:
-        """Template and messages encoded one by one; in a message every word of ``meant`` is cut in two."""
+    def marks(self) -> re.Pattern[str]:
+        """Finds the words that stand for a token of their own, such as the end of a turn."""
+        words = {token.content for token in self.tokenizer.get_added_tokens_decoder().values()} - {""}
+        return re.compile("|".join(sorted(map(re.escape, words), key=len, reverse=True)) or r"(?!)")
+
+    def letters(self, text: str) -> list[str]:
+        """``text`` in parts that spell no mark: each mark in it is cut in two."""
+        cuts = [0, *(found.start() + 1 for found in self.marks().finditer(text)), len(text)]
+        return [text[a:b] for a, b in itertools.pairwise(cuts)]
+
+    def apart(self, talk: Sequence[Mapping[str, str]]) -> list[int]:
+        """Template and messages encoded one by one, messages as letters alone."""
         marks = [MARK.format(place) for place in range(len(talk))]
         marked = [{**message, "content": mark} for message, mark in zip(talk, marks, strict=True)]
         pieces = re.split("(\ue000\\d+\ue001)", self.template.render(marked))
@@ -99,21 +108,20 @@ class Talker:
                 f"message {lost[0]} spells a token of the template, which does not lay it out as it is; leave"
                 " the token out"
             )
-        words = re.compile("|".join(sorted(map(re.escape, meant), key=len, reverse=True)))
         tokens: list[int] = []
         for piece in pieces:
-            parts = [piece]
-            if piece in marks:
-                text = talk[marks.index(piece)]["content"]
-                cuts = [0, *(found.start() + 1 for found in words.finditer(text)), len(text)]
-                parts = [text[a:b] for a, b in itertools.pairwise(cuts)]
+            parts = self.letters(talk[marks.index(piece)]["content"]) if piece in marks else [piece]
             for part in parts:
                 tokens += self.tokenizer.encode(part, add_special_tokens=False).ids
         return tokens
 
     def begun(self, prompt: str) -> list[int]:
-        """The tokens of a text that is to be gone on with, without a template."""
-        return self.fitting(list(self.tokenizer.encode(prompt).ids))
+        """The tokens of a text that is to be gone on with, without a template; marks in it are letters."""
+        first, *others = self.letters(prompt)
+        tokens = list(self.tokenizer.encode(first).ids)
+        for part in others:
+            tokens += self.tokenizer.encode(part, add_special_tokens=False).ids
+        return self.fitting(tokens)
 
     def fitting(self, tokens: list[int]) -> list[int]:
         """``tokens``, unless there are none, or no room is left for an answer."""
