@@ -57,9 +57,17 @@ def main() -> int:
     )
     shown = run.relative_to(ROOT)
     print(f"\nreport   {shown}/report.html\nmodel    {shown}/model/  (weights, model.onnx, equality.json)")
-    print(f"all of it took {time.monotonic() - began:.0f} s. Now draw a digit yourself:\n")
-    print(f"    {fathom_command()} serve {shown}")
+    print(f"all of it took {time.monotonic() - began:.0f} s. {further(str(shown))}")
     return 0
+
+
+def further(run: str) -> str:
+    """What to try next."""
+    command = fathom_command()
+    return (
+        f"Now draw a digit yourself:\n\n    {command} serve {run}\n\n"
+        f"and learn in your browser how it works:\n\n    {command} learn"
+    )
 
 
 def train(folder: Path) -> list[str]:

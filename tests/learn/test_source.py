@@ -1,12 +1,15 @@
 """Quotes of the library: found by syntax tree, and noticed when they change."""
 
 import ast
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fathom.cli.command import main
 from fathom.errors import InputError
-from fathom.learn.engine import source
+from fathom.learn.engine import curriculum, source
 from fathom.learn.engine.parse import read_topic
 from fathom.learn.engine.topic import Topic
 
@@ -78,3 +81,42 @@ def test_blessing_vouches_and_a_change_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         source.bless(broken)
     assert "line 8" in source.complaints(broken)[0]
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The curriculum as a copy, which a test may spoil."""
+    topics = shutil.copytree(curriculum.TOPICS, tmp_path / "topics")
+    caches = (curriculum.heads, curriculum.topic)
+    monkeypatch.setattr(curriculum, "TOPICS", topics)
+    for cache in caches:
+        cache.cache_clear()
+    yield topics
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_bless_is_a_command(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What changed is named and vouched for, and nothing else is; a page whose note lost its line is not."""
+    slug, others = "gradient-descent", "fathom.fundamentals.networks.gradient_descent:_epochs"
+    file = copied / slug / source.BLESSED
+    sound = file.read_text(encoding="utf-8")
+    assert others in sound
+    file.write_text("".join(line for line in sound.splitlines(True) if others not in line), encoding="utf-8")
+    assert main(["learn", "--bless", slug]) == 0
+    assert capsys.readouterr().out == f"vouched for {others}\n"
+    assert file.read_text(encoding="utf-8") == sound
+    assert main(["learn", "--bless", slug]) == 0
+    assert capsys.readouterr().out == f"{slug} quotes nothing that changed\n"
+    page = copied / slug / "topic.md"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace(":::source fathom", ":::source fathom.gone", 1), encoding="utf-8")
+    curriculum.topic.cache_clear()
+    assert main(["learn", "--bless", slug]) == 2
+    assert "there is no file" in capsys.readouterr().err and file.read_text(encoding="utf-8") == sound
+
+
+@pytest.mark.parametrize(("slug", "said"), [("gradient-desent", "gradient-descent"), ("cnn", "no page yet")])
+def test_what_cannot_be_blessed_is_told(slug: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["learn", "--bless", slug]) == 2
+    assert said in capsys.readouterr().err

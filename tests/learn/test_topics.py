@@ -1,5 +1,9 @@
 """Pages cannot rot: fences run, quotes hold, figures draw at their extremes, exercises prove themselves."""
 
+import contextlib
+import io
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,21 @@ import pytest
 from fathom.cli.command import main, parser
 from fathom.learn.engine import curriculum, fences, figure, source
 from fathom.learn.engine.exercise import exercise, exercises
+from fathom.learn.engine.topic import (
+    PARTS,
+    PARTS_OF_A_PROJECT,
+    Block,
+    Code,
+    ExerciseBlock,
+    FigureBlock,
+    Formula,
+    Milestone,
+    Prediction,
+    Prose,
+    Question,
+    SourceBlock,
+)
+from fathom.learn.web import figures
 
 WRITTEN = [slug for slug in curriculum.heads() if (curriculum.TOPICS / slug / "topic.md").is_file()]
 
@@ -33,18 +52,71 @@ def test_every_command_is_one(slug: str) -> None:
 
 @pytest.mark.parametrize("slug", WRITTEN)
 def test_every_figure_draws_at_its_start_and_its_extremes(slug: str) -> None:
+    """No frame is larger than what a worker lets pass."""
     folder = curriculum.TOPICS / slug
     read = figure.read_figures(folder)
+    assert figure.LARGEST == 64 * 1024
     for name, drawn in figure.load_figures(folder).items():
         assert drawn.head.controls == read[name].controls
         for settings in ({}, *drawn.head.extremes()):
-            frames = list(drawn.frames(settings))
-            assert frames, f"{name} draws nothing for {settings}"
+            sizes = [len(json.dumps(frame.as_message())) for frame in drawn.frames(settings)]
+            assert sizes, f"{name} draws nothing for {settings}"
+            assert max(sizes) <= figure.LARGEST, f"{name} draws {max(sizes)} bytes for {settings}"
 
 
 @pytest.mark.parametrize("slug", WRITTEN)
-def test_two_exercises_at_least(slug: str) -> None:
-    assert len(exercises(slug)) >= 2
+def test_the_program_below_a_figure_says_what_the_figure_says(slug: str) -> None:
+    for name, drawn in figure.load_figures(curriculum.TOPICS / slug).items():
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            exec(figures.script(drawn.head, drawn.head.settings({}), slug), {})
+        assert said.getvalue().splitlines() == [frame.say for frame in drawn.frames()], name
+
+
+# -- parts ---------------------------------------------------------------------------------------------
+# What each part holds at least; "What you build" and the like are for projects.
+HOLDS: dict[str, type[Block]] = {
+    "Try it first": Code, "Predict": Prediction, "Intuition": FigureBlock, "The maths": Formula,
+    "The real code": SourceBlock, "Exercises": ExerciseBlock, "Quiz": Question, "On your data": Code,
+    "Pitfalls": Prose, "Further reading": Prose, "What you build": Prose, "The data": FigureBlock,
+    "Your folder": Code, "Milestones": Milestone, "All together": Prose, "Show it": Code,
+}  # fmt: skip
+PRACTICE = {  # pages with another number of exercises than 2 to 4, and how many
+    "tensors": 20,  # the warm-ups of the library, short ones; its entry test stands further up
+    "digits": 7,  # the milestones of a project
+}
+
+
+def lacking(blocks: Sequence[Block], part: str) -> bool:
+    return not any(isinstance(block, HOLDS[part]) for block in blocks)
+
+
+@pytest.mark.parametrize("slug", WRITTEN)
+def test_every_page_has_all_its_parts(slug: str) -> None:
+    page = curriculum.topic(slug)
+    parts = page.parts()
+    assert page.head.goal.strip()
+    wanted = PARTS_OF_A_PROJECT if page.head.kind == "project" else PARTS
+    assert tuple(parts)[1:] == wanted
+    assert [part for part in wanted if lacking(parts[part], part)] == []
+    assert sum(isinstance(block, Question) for block in parts["Quiz"]) >= 3
+    assert any("http" in block.text for block in parts["Further reading"] if isinstance(block, Prose))
+
+
+@pytest.mark.parametrize("slug", WRITTEN)
+def test_exercises_are_few_and_know_three_mistakes_each(slug: str) -> None:
+    parts = curriculum.topic(slug).parts()
+    blocks = (*parts.get("Exercises", ()), *parts.get("Milestones", ()))
+    count = sum(isinstance(block, ExerciseBlock | Milestone) for block in blocks)
+    assert count == PRACTICE.get(slug, count) and (slug in PRACTICE or 2 <= count <= 4)
+    for name in exercises(slug):
+        messages = exercise(slug, name).mistakes.values()
+        assert len(messages) >= 3 and all(messages) and len(set(messages)) == len(messages), name
+
+
+def test_a_part_that_is_empty_is_found() -> None:
+    text = Prose(line=1, text="Words.")
+    assert lacking([text], "Quiz") and lacking([], "Pitfalls") and not lacking([text], "Pitfalls")
 
 
 @pytest.mark.slow

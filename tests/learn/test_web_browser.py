@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.programs import chromium
 from fathom.learn.engine import curriculum
 from fathom.learn.engine.exercise import exercise, exercises
 from fathom.learn.engine.topic import Question
+from fathom.report.style import contrast
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -501,3 +503,165 @@ def test_it_ends_at_once_while_a_figure_runs(browser: Any, tmp_path: Path) -> No
         began = time.monotonic()
     assert time.monotonic() - began < 3
     visit.context.close()
+
+
+# -- on paper, and with the few colours of a system ------------------------------------------------------
+PRESSED = ".top, .views, .contents, .controls, .buttons, button, learn-figure input, .gutter, .skip, #meaning"
+READ = {  # what must be there on paper -> how many of it at least
+    "h1": 1, "article p": 10, ".formula math": 3, "pre.code": 3, ".quote pre": 1, ".panel": 2, ".say": 2,
+    ".question .option": 8, ".exercise h3": 3, ".pitfalls li": 9,
+}  # fmt: skip
+CUT_OFF = """() => [...document.querySelectorAll("pre, learn-editor, .panel, table")]
+  .filter((node) => node.checkVisibility() && node.getBoundingClientRect().width > 0)
+  .filter((node) => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflowX !== "visible")
+  .map((node) => node.className || node.tagName)"""
+
+
+def drawn(page: Any) -> None:
+    """Have every figure of the page drawn, as somebody does who reads it."""
+    for figure in page.locator("learn-figure").all():
+        figure.scroll_into_view_if_needed()
+        figure.locator(".panel").first.wait_for()
+
+
+def shown(page: Any, selector: str) -> int:
+    return sum(node.is_visible() for node in page.locator(selector).all())
+
+
+def test_a_topic_on_paper_is_what_is_read(browser: Any, state: tuple[str, Any]) -> None:
+    """Text, formulas, code, pictures and a whole answer; nothing to press, and no line cut off."""
+    visit = Visit(browser, *state, viewport={"width": 680, "height": 900}, color_scheme="dark")
+    page = visit.page
+    visit.open(f"/topic/{SLUG}")
+    drawn(page)
+    assert shown(page, PRESSED) > 10
+    page.emulate_media(media="print", color_scheme="dark")
+    assert shown(page, PRESSED) == 0
+    for selector, least in READ.items():
+        assert shown(page, selector) >= least, selector
+    answer = page.locator(f"#exercise-{FIRST} learn-editor").inner_text()
+    assert "raise NotImplementedError" in answer and page.evaluate(CUT_OFF) == []
+    ground = "(s) => getComputedStyle(document.querySelector(s))"
+    assert page.evaluate(f"{ground}.backgroundColor", "body") == "rgb(255, 255, 255)"
+    assert page.evaluate("(s) => getComputedStyle(document.querySelector(s)).color", "body") == (
+        "rgb(23, 33, 43)"
+    )
+    visit.close()
+
+
+def test_what_is_folded_on_a_page_is_printed(browser: Any, state: tuple[str, Any]) -> None:
+    """The program of a project, and the mistakes of many exercises; the code of a figure is aside."""
+    visit = Visit(browser, *state)
+    for path, inside in (("/topic/digits", "article > details code"), ("/topic/tensors", ".pitfalls li")):
+        visit.open(path)
+        visit.page.emulate_media(media="screen")
+        folded = visit.page.locator(inside).last
+        assert not folded.is_visible()
+        visit.page.emulate_media(media="print")
+        assert folded.is_visible() and shown(visit.page, "learn-figure details") == 0
+    visit.close()
+
+
+def test_a_figure_that_nobody_looked_at_says_so_on_paper(browser: Any, state: tuple[str, Any]) -> None:
+    visit = Visit(browser, *state)
+    visit.open(f"/topic/{SLUG}")
+    visit.page.emulate_media(media="print")
+    told = "(n) => getComputedStyle(document.querySelectorAll('.stage')[n], '::before').content"
+    assert "scroll to this figure" in visit.page.evaluate(told, 1)
+    visit.page.emulate_media(media="screen")
+    drawn(visit.page)
+    visit.page.emulate_media(media="print")
+    assert visit.page.evaluate(told, 1) == "none"
+    visit.close()
+
+
+@pytest.mark.parametrize("viewport", [{"width": 680, "height": 900}, DESKTOP], ids=["sheet", "wide"])
+def test_the_map_on_paper_is_whole(browser: Any, state: tuple[str, Any], viewport: dict[str, int]) -> None:
+    """Every topic stands in the list, and where the paper is wide, in the picture too."""
+    visit = Visit(browser, *state, viewport=viewport)
+    visit.open("/")
+    visit.page.emulate_media(media="print")
+    assert shown(visit.page, PRESSED) == 0
+    assert shown(visit.page, ".topics > li") == len(curriculum.heads())
+    boxes = len(curriculum.heads()) if viewport == DESKTOP else 0
+    assert shown(visit.page, ".atlas .box") == boxes
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    visit.close()
+
+
+LINES = """() => [...document.querySelectorAll(".panel")].map((panel) => ({
+  ground: getComputedStyle(panel).backgroundColor,
+  lines: [...panel.querySelectorAll(".themed polyline")].map((line) => getComputedStyle(line).stroke),
+  words: [...panel.querySelectorAll(".themed text")].map((text) => getComputedStyle(text).fill),
+}))"""
+
+
+def as_hex(colour: str) -> str:
+    return "#" + "".join(f"{int(part):02x}" for part in re.findall(r"\d+", colour)[:3])
+
+
+def against(colour: str, ground: str) -> float:
+    return contrast(as_hex(colour), as_hex(ground))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_figures_keep_their_colours_where_the_system_has_few(
+    browser: Any, state: tuple[str, Any], scheme: str
+) -> None:
+    """Their lines differ from the ground and from each other, and what is written in them can be read."""
+    visit = Visit(browser, *state, forced_colors="active", color_scheme=scheme)
+    visit.open(f"/topic/{SLUG}")
+    drawn(visit.page)
+    panels = visit.page.evaluate(LINES)
+    assert max(len(set(panel["lines"])) for panel in panels) >= 3
+    for panel in panels:
+        assert panel["words"] and all(against(word, panel["ground"]) >= 4.5 for word in panel["words"]), panel
+        assert all(against(line, panel["ground"]) >= 3 for line in panel["lines"]), panel
+    visit.close()
+
+
+REACHED = {  # page -> what can have the focus there, of each kind, and the part around which that is shown
+    "/": {
+        f'.box[href="/topic/{SLUG}"]': "rect", '.views a[href="/?track=beginner"]': "", ".top nav a": "",
+        ".views button": "",
+    },
+    f"/topic/{SLUG}": {
+        '#predict-1 [type="radio"]': "#predict-1 .option", '[name="slope.w"]': "", '[data-do="pace"]': "",
+        f"#answer-{FIRST}": f"#exercise-{FIRST} learn-editor", f"#exercise-{FIRST} .buttons button": "",
+        "article summary": "",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", REACHED)
+def test_the_focus_is_seen_where_the_system_has_few_colours(
+    browser: Any, state: tuple[str, Any], path: str, scheme: str
+) -> None:
+    """The screen changes where the focus comes, and clearly: many of its points are another colour then."""
+    visit = Visit(browser, *state, forced_colors="active", color_scheme=scheme, reduced_motion="reduce")
+    page = visit.page
+    visit.open(path)
+    drawn(page)
+    for selector, around in REACHED[path].items():
+        part = page.locator(selector).first
+        place = part.locator(around) if around == "rect" else page.locator(around or selector).first
+        place.evaluate("(node) => node.scrollIntoView({ block: 'center' })")
+        box = place.bounding_box()
+        before = seen_around(page, box)
+        part.evaluate("(node) => node.focus({ preventScroll: true })")
+        page.keyboard.press("Shift")  # a key: the browser then shows where it is
+        changed = Counter(p for p in zip(before, seen_around(page, box), strict=True) if p[0] != p[1])
+        clear = sum(times for pair, times in changed.items() if contrast(*pair) >= 3)
+        assert clear > 100, (selector, changed.most_common(9))
+        page.evaluate("document.activeElement.blur()")
+    visit.close()
+
+
+def seen_around(page: Any, box: dict[str, float]) -> list[str]:
+    """The colours of the screen in a box and a little around it, point by point."""
+    around = {"x": max(box["x"] - 12, 0), "y": max(box["y"] - 12, 0)}
+    around |= {"width": box["width"] + 24, "height": box["height"] + 24}
+    shot = page.screenshot(clip=around, animations="disabled", caret="hide")
+    points = Image.open(io.BytesIO(shot)).convert("RGB").tobytes()
+    return [f"#{points[place : place + 3].hex()}" for place in range(0, len(points), 3)]

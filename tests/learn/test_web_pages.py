@@ -11,7 +11,7 @@ from tests.learn.asking import Answer, Browser
 
 from fathom.errors import InputError
 from fathom.learn import web
-from fathom.learn.engine import curriculum, exercise, figure, progress, roadmaps
+from fathom.learn.engine import confine, curriculum, exercise, figure, progress, roadmaps
 from fathom.learn.engine.draw_svg import INK, RULE, SOFT, TONES
 from fathom.learn.engine.progress import Log
 from fathom.learn.engine.topic import Block, Prediction, Question, SourceBlock
@@ -116,6 +116,19 @@ def test_mistakes_of_many_exercises_are_folded(reader: Browser) -> None:
     assert few.count('<ul class="pitfalls">') == 1
     behind = many.split('id="pitfalls"')[1]
     assert "<details><summary>One hot</summary>" in behind
+
+
+@pytest.mark.parametrize(
+    "slug, part", [(SLUG, "exercises"), ("tensors", "exercises"), ("digits", "milestones")]
+)
+def test_what_holds_the_code_of_a_learner_is_said_beside_the_exercises(
+    reader: Browser, monkeypatch: pytest.MonkeyPatch, slug: str, part: str
+) -> None:
+    """Once, in the words of the sandbox, whatever this kernel can do."""
+    monkeypatch.setattr(confine, "describe", lambda: "Only Python keeps it.")
+    text = whole(reader.get(f"/topic/{slug}"))
+    assert text.count("Only Python keeps it.") == 1
+    assert f'<h2 id="{part}">{part.capitalize()}</h2><p class="hint" id="walls">Only' in text
 
 
 def unescaped(text: str) -> str:
@@ -244,6 +257,24 @@ def test_what_another_program_wrote_is_not_lost(browser: Browser, tmp_path: Path
     assert place.read_text(encoding="utf-8") == "# from the page\n"
     large = browser.post(f"{path}/save", {"answer": "#" * 300_000}, x_part="1").text
     assert "at most 256 KiB" in large and len(place.read_text(encoding="utf-8")) < 100
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text of the page is shown with the reason, and nothing half-written is left beside the file."""
+    made = exercise.exercise(SLUG, FIRST)
+    place = exercise.begin(tmp_path, made)
+
+    def full(file: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    path = f"/topic/{SLUG}/exercise/{FIRST}/save"
+    refused = browser.post(path, {"answer": "# from the page\n"}, x_part="1").text
+    assert "No space left on device" in refused and "Make room" in refused and "# from the page" in refused
+    assert place.read_text(encoding="utf-8") == made.starter
+    assert [file.name for file in place.parent.iterdir()] == [place.name]
 
 
 def test_a_verdict_is_shown_with_its_mistake(

@@ -1,6 +1,7 @@
 """Learner code in its process: everything that can go wrong is stopped, and said; the parent stays alive."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from fathom.learn.engine.worker import Worker
 HERE = Path(doubling.__file__)
 EXERCISE = read("tests", HERE)
 LIMITS = Limits(seconds=1.5, readable=(str(HERE.parent),))
-LINUX = pytest.mark.skipif("Landlock" not in confine.describe(), reason="this kernel has no Landlock")
+LINUX = pytest.mark.skipif(not confine.landlock_version(), reason="this kernel has no Landlock")
 C = "import ctypes\n    c = ctypes.CDLL(None, use_errno=True)\n    "
 
 
@@ -69,6 +70,26 @@ def test_a_warm_worker_answers_at_once(worker: Worker) -> None:
         judge(worker, EXERCISE, EXERCISE.solution)
         times.append(time.perf_counter() - begin)
     assert sorted(times)[2] < 1.0
+
+
+ONE_THREAD = f"""
+import sys
+sys.path.insert(0, {str(HERE.parents[2])!r})
+from tests.learn.test_worker import EXERCISE, LIMITS, Worker, tried
+if __name__ == "__main__":
+    body = "import os; print(os.environ['OMP_NUM_THREADS'], torch.get_num_threads())"
+    print(tried(Worker(LIMITS, many=False), body).output)
+"""
+
+
+@pytest.mark.slow  # a fork server of its own
+def test_a_job_has_one_thread_whatever_its_parent_has(tmp_path: Path) -> None:
+    """On a machine that is busy, more of them make small steps fifteen times slower."""
+    script = tmp_path / "asks.py"
+    script.write_text(ONE_THREAD, encoding="utf-8")
+    many = os.environ | {"OMP_NUM_THREADS": "3"}
+    done = subprocess.run([sys.executable, str(script)], env=many, capture_output=True, text=True)
+    assert set(done.stdout.split()) == {"1"}, done
 
 
 STOPPED = {
@@ -175,6 +196,29 @@ def test_the_guard_alone_knows_its_folder(tmp_path: Path) -> None:
     for outside in (f"{tmp_path}x", str(tmp_path / ".." / "b"), "/etc/passwd", b"/etc/passwd"):
         with pytest.raises(confine.Refused, match="tried to write"):
             guard("open", (outside, "w", os.O_WRONLY))
+
+
+@pytest.mark.parametrize(
+    ("system", "version", "said"),
+    [
+        (
+            "linux",
+            7,
+            "the kernel keeps it from writing outside its folder and from TCP connections (Landlock 7)",
+        ),
+        ("linux", 3, "and only Python from the network (Landlock 3)"),
+        ("linux", 0, "only Python keeps it from other files and the network: this kernel has no Landlock"),
+        ("darwin", 0, "and the network: this system has no Landlock"),
+    ],
+)
+def test_what_this_machine_can_keep_is_said(
+    monkeypatch: pytest.MonkeyPatch, system: str, version: int, said: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(confine, "landlock_version", lambda: version)
+    told = confine.describe()
+    assert said in told and told.endswith(".") and told.count(". ") == 0
+    assert ("too much memory" in told) == (system == "linux")
 
 
 def test_limits_are_said_in_numbers() -> None:

@@ -19,6 +19,7 @@ from fathom.report.blocks import (
 )
 from fathom.report.page import Section, page, write
 from fathom.report.run_report import run_report
+from fathom.report.square_maps import SquareMap, SquareMaps
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -53,6 +54,7 @@ def blocks(text: str) -> list:
         Heatmap([text] * 21, [text] * 21, np.eye(21)[::-1], text, text, text, by_row=True),
         Calibration([0.5, 0.7], [1, 0], text),
         Scatter([1, 2], [3, 4], text, True, text, text),
+        SquareMaps([text, "b"], {text: [SquareMap(np.eye(2), text, text)]}, text),
         Gallery([Picture(pixels, text, text, [(0, 0, 2, 2, text, 0.5), (1, 1, 2, 2, text, None)])], text),
         Code(text, text),
         Facts({text: text, "group": {text: [text, {text: text}]}}),

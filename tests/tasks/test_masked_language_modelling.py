@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fathom.deployment import preprocessing
-from fathom.errors import InputError
+from fathom.errors import InputError, RunError
 from fathom.fundamentals.tokenizers.word_piece import MARKS
 from fathom.task import Arrays, Boundary, Options
 from fathom.tasks.masked_language_modelling import MaskedLanguageModelling
@@ -56,6 +56,32 @@ def test_a_mark_that_is_typed_is_letters() -> None:
 def test_a_long_text_loses_its_end_and_keeps_its_frame() -> None:
     item = preprocessing.apply(TASK.preprocessing(), "the cat " * 40)["token"]
     assert item.tolist() == [2, *[5, 6] * 4, 3]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_are_no_answer(bad: float) -> None:
+    """They are refused where a blank asks for them, and nowhere else."""
+
+    def network(arrays: Arrays) -> Arrays:
+        logits = after({"the": "cat"})(arrays)["logits"]
+        logits[:, 2, 5] = bad
+        return {"logits": logits}
+
+    with pytest.raises(
+        RunError, match=r"^'the ___ sat': logits holds (nan|inf) in row 0; .*earlier checkpoint"
+    ):
+        ask("the __ sat", network)
+    assert ask("the cat __", network)["text"].startswith("the cat")
+
+
+def test_a_piece_that_is_excluded_is_no_guess() -> None:
+    def network(arrays: Arrays) -> Arrays:
+        logits = after({"the": "cat"})(arrays)["logits"]
+        logits[..., 6] = -math.inf
+        return {"logits": logits}
+
+    (best,) = ask("the __", network)["blanks"]
+    assert "cat" not in [guess["token"] for guess in best]
 
 
 def test_a_network_that_knows_nothing_costs_the_logarithm_of_the_vocabulary() -> None:

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from fathom.data.baselines import NaiveBayes
+from fathom.data.split import Tensors
 from fathom.deployment import preprocessing
-from fathom.errors import InputError
-from fathom.report.page import page
-from fathom.task import Boundary, Options
+from fathom.errors import InputError, RunError
+from fathom.report.marked_texts import MarkedTexts
+from fathom.report.page import Section, page
+from fathom.task import Arrays, Boundary, Options
 from fathom.tasks.tabular_classification import TabularClassification
 from fathom.tasks.text_classification import FRAMED, SPECIAL, TextClassification
 from fathom.training import train
@@ -103,8 +105,11 @@ def test_learned_and_reported(tmp_path: Path) -> None:
     assert all(sum(a["probabilities"].values()) == pytest.approx(1, abs=1e-5) for a in answers)
     untrained = task.evaluate(Boundary(task, experiment.build()), data.valid)
     sections = task.sections(untrained, data.valid)
-    assert [s.title for s in sections] == ["Confusion", "Classes", "Calibration", "Worst errors"]
+    titles = ["Confusion", "Classes", "Calibration", "Worst errors", "What each token adds"]
+    assert [s.title for s in sections] == titles, "texts of one length have no slices"
     assert "really" in page("t", "s", sections)
+    of_a_baseline = task.sections(baselines["naive Bayes, words and pairs"], data.valid)
+    assert "What each token adds" not in [s.title for s in of_a_baseline], "there is no network to ask"
 
 
 def test_new_data_must_have_the_same_columns_and_classes(tmp_path: Path) -> None:
@@ -224,3 +229,81 @@ def test_pieces_need_their_marks(changed: dict[str, Any], words: str) -> None:
     given = {"labels": ("a", "b"), "vocabulary": PIECES, "length": 8, "unit": "piece"} | changed
     with pytest.raises(ValueError, match=words):
         TextClassification(**given)
+
+
+# -- what an answer says, and when there is none ----------------------------------------------------
+WORDS = TextClassification(labels=("bad", "good"), vocabulary=(*SPECIAL, "a", "b"), length=4)
+
+
+def unsure(arrays: Arrays) -> Arrays:
+    return {"probabilities": np.full((len(arrays["tokens"]), 2), 0.5, np.float32)}
+
+
+def asked(task: TextClassification, *texts: str, network: Any = unsure) -> list[dict[str, Any]]:
+    return task.respond(network, [preprocessing.apply(task.preprocessing(), text) for text in texts])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_logits_that_are_no_numbers_are_no_answer(bad: float) -> None:
+    task = WORDS
+
+    def model(tokens: torch.Tensor) -> torch.Tensor:
+        return torch.where((tokens == 3).any(dim=1, keepdim=True), torch.tensor([bad, 0.0]), torch.zeros(2))
+
+    def network(arrays: Arrays) -> Arrays:
+        (shares,) = task.finish(model(torch.from_numpy(arrays["tokens"])))
+        return {"probabilities": shares.numpy()}
+
+    with pytest.raises(RunError, match=r"'a b' has the probabilities \[nan.*an earlier checkpoint"):
+        asked(task, "a", "a b", network=network)
+    assert asked(task, "a", "a a", network=network)[1]["label"] == "bad"
+
+
+def test_a_class_that_is_excluded_is_a_number() -> None:
+    task = WORDS
+    (shares,) = task.finish(torch.tensor([[-torch.inf, 0.0]]))
+    answer = asked(task, "a", network=lambda arrays: {"probabilities": shares.numpy()})
+    assert answer[0]["probabilities"] == {"bad": 0.0, "good": 1.0}
+
+
+# -- what the report looks into -----------------------------------------------------------------------
+WEIGHED = {"not": -2.0, "superb": 3.0, "dull": -1.5, "film": 0.0, "the": 0.25, "'": 0.0, "t": -1.0}
+JUDGE = TextClassification(labels=("bad", "good"), vocabulary=(*SPECIAL, *WEIGHED), length=8)
+
+
+def judge(arrays: Arrays) -> Arrays:
+    """Adds up a number for each word: by hand, so that it is known what each adds."""
+    weight = np.array([0.0, 0.5, *WEIGHED.values()])
+    good = 1 / (1 + np.exp(-weight[arrays["tokens"]].sum(axis=1)))
+    return {"probabilities": np.stack([1 - good, good], axis=1).astype(np.float32)}
+
+
+def judged(texts: list[str], labels: list[int]) -> dict[str, Section]:
+    split = Tensors((JUDGE.encode(texts), torch.tensor(labels)))
+    return {s.title: s for s in JUDGE.sections(JUDGE.evaluate(judge, split), split)}
+
+
+def test_the_report_parts_texts_by_negation_and_length() -> None:
+    texts = (
+        ["the superb film"] * 30 + ["superb"] * 25 + ["not superb the film"] * 24 + ["didn't dull ? ?"] * 6
+    )
+    section = judged(texts, [1] * 55 + [0] * 30)["Slices"]
+    (table,) = section.blocks
+    assert [row[:3] for row in table.rows] == [  # type: ignore[attr-defined]
+        ["all", 85, "0.718"], ["with a negation", 30, "0.200"], ["without one", 55, "1.000"],
+        ["length 1 to 3", 55, "1.000"], ["length 4", 24, "0.000"], ["length 6", 6, "fewer than 20 texts"],
+    ]  # fmt: skip
+
+
+def test_the_report_tells_what_each_token_adds() -> None:
+    """Of a sum of numbers, each adds its own beyond that of an unknown word."""
+    section = judged(["the superb film", "not superb", "dull film"], [1, 0, 0])["What each token adds"]
+    (block,) = section.blocks
+    assert isinstance(block, MarkedTexts)
+    assert [text.title for text in block.texts] == [
+        "said good, is bad, 73.1% sure", "said good, rightly, 96.3% sure", "said bad, rightly, 81.8% sure",
+    ]  # fmt: skip
+    for text in block.texts:
+        side = 1 if "said good" in text.title else -1
+        for mark in text.marks:
+            assert mark.adds == pytest.approx(side * (WEIGHED[mark.text] - 0.5), abs=1e-5)

@@ -45,9 +45,10 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
     from fathom.recipes.bert import bert_captions
 
     experiment = bert_captions()
+    task: Any = experiment.task
     return {
-        "ngram": counted(experiment.data.load(), experiment.task),
-        "bert": learned(replace(experiment, data=Asked(experiment.data, experiment.task.masks.mask)), seed),
+        "ngram": counted(experiment.data.load(), task),
+        "bert": learned(replace(experiment, data=Asked(experiment.data, task.masks.mask)), seed),
     }
 
 

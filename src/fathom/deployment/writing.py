@@ -155,8 +155,8 @@ class Writer:
     def lane(self, count: int, tokens: int) -> Lane:
         """For so many texts of at most so many ``tokens``; a model's own cache where they fit its context."""
         model = getattr(self.network, "model", None)
-        if hasattr(model, "cache") and tokens <= 2 * (model.cfg.context // 2):
-            return Remembered(model, model.cache(count, tokens))
+        if hasattr(model, "cache") and tokens <= 2 * (model.cfg.context // 2):  # type: ignore[union-attr]
+            return Remembered(model, model.cache(count, tokens))  # type: ignore[union-attr]
         return Carried(self.network, self.zeros(count))
 
     def write(self, prompts: Sequence[Sequence[int]], wishes: Sequence[Wish]) -> list[list[int]]:

@@ -116,12 +116,16 @@ class Heatmap:
         return heading + scroller(table, "Largest values off the diagonal") if rows else ""
 
     def _ramp(self, low: float, high: float) -> str:
-        steps = [tag("path", class_=f"h{i}", d=f"M{i},0h1.02v1h-1.02z") for i in range(LEVELS)]
-        ramp = tag("svg", *steps, viewBox=f"0 0 {LEVELS} 1", preserveAspectRatio="none", aria_hidden="true")
         unit = "share of the row" if self.by_row else ""
         sides = (f"{100 * low:.0f}%", f"{100 * high:.0f}%") if self.by_row else (number(low), number(high))
-        parts = [escape(sides[0]), ramp, escape(f"{sides[1]} {unit}".strip())]
-        return tag("div", *parts, class_="ramp")
+        return ramp(sides[0], f"{sides[1]} {unit}".strip())
+
+
+def ramp(low: str, high: str) -> str:
+    """The shades of a heat map, between what the palest and the darkest stand for."""
+    steps = [tag("path", class_=f"h{i}", d=f"M{i},0h1.02v1h-1.02z") for i in range(LEVELS)]
+    drawn = tag("svg", *steps, viewBox=f"0 0 {LEVELS} 1", preserveAspectRatio="none", aria_hidden="true")
+    return tag("div", escape(low), drawn, escape(high), class_="ramp")
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ THEMES = {
 }
 
 LEVELS = 16  # steps of the heat scale
+TINTS = 5  # shades of each side of a marked text
+DEEPEST = 50  # percent of colour in the deepest of them; with more, ink could not be read on it
 LANES = 24  # runners of a race that can be pointed at
 HEAT = {"light": ("#ffffff", "#0b5878"), "dark": ("#161b22", "#7fd0ec")}
 
@@ -95,7 +97,12 @@ def _numbered() -> str:
         f".race:has(.legend li:nth-child({lane + 1}):hover) .plot .lane:not(.r{lane}){{opacity:.06}}"
         for lane in range(LANES)
     )
-    return series + levels + pointed
+    tints = "".join(
+        f".{side}{i}{{background:color-mix(in srgb,var(--c{colour}) {DEEPEST * i // TINTS}%,var(--surface))}}"
+        for colour, side in enumerate(("for", "against"))
+        for i in range(1, TINTS + 1)
+    )
+    return series + levels + pointed + tints
 
 
 RULES = """
@@ -216,6 +223,19 @@ tr.strong>*{font-weight:650}
 .ramp{list-style:none;display:flex;align-items:center;gap:.5rem;margin:.75rem 0 0;font-size:.8125rem;
  color:var(--soft)}
 .ramp svg{width:7rem;height:10px;flex:none}
+.maps ul{display:grid;gap:1.125rem .875rem;margin:0;padding:0;list-style:none;
+ grid-template-columns:repeat(auto-fill,minmax(min(100%,12.25rem),1fr))}
+.maps .group{margin:1.25rem 0 .625rem;font-size:.875rem;color:var(--soft)}
+.maps figcaption+.group{margin-top:0}
+.maps li p{margin:0 0 .35rem;font-size:.8125rem;line-height:1.4;font-weight:600}
+.maps small{display:block;font-size:inherit;font-weight:400;color:var(--soft)}
+.maps li>svg{display:block;max-width:100%;height:auto}
+.maps text{font:9px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:var(--soft)}
+.marked ul{margin:0;padding:0;list-style:none}
+.marked .group{margin:1.125rem 0 .25rem;font-size:.8125rem;font-weight:600}
+.marked .text{margin:0;line-height:1.75;white-space:pre-wrap}
+.marked span[class]{border-radius:3px;padding:.1em .15em;color:var(--ink)}
+.marked [class^=against]{text-decoration:underline dotted;text-underline-offset:.2em}
 .gallery{display:grid;gap:.875rem .75rem;grid-template-columns:repeat(auto-fill,minmax(5rem,1fr));margin:0;
  padding:0;list-style:none}
 .gallery.large{grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr))}

@@ -18,7 +18,8 @@ from fathom.data.masking import MaskTokens
 from fathom.data.split import Data, InMemory, Tensors
 from fathom.data.windows import Counts, read_text
 from fathom.deployment.word_pieces import word_pieces
-from fathom.errors import InputError
+from fathom.errors import InputError, RunError
+from fathom.fundamentals.decoding.greedy_decoding import checked_logits
 from fathom.fundamentals.tokenizers.word_piece import INSIDE, MARKS, train_word_pieces
 from fathom.report.blocks import Table
 from fathom.report.page import Section
@@ -160,27 +161,32 @@ class MaskedLanguageModelling:
 
     # -- answers -------------------------------------------------------------------------------------
     def respond(self, network: Network, items: Sequence[Arrays]) -> list[dict[str, Any]]:
-        """The ``text`` with its blanks filled, and for each of them, in order, the likeliest pieces."""
+        """The ``text`` with its blanks filled, and for each of them, in order, the likeliest pieces.
+
+        Raises ``RunError`` where the network gives no numbers for a blank.
+        """
         token = stack(items)["token"]
         logits = np.concatenate(
             [network({"token": token[k : k + ROWS]})["logits"] for k in range(0, len(token), ROWS)]
         )
-        mask = self.masks.mask
         answers = []
         for row, scores in zip(token.copy(), logits, strict=True):
-            blanks = []
-            for place in np.flatnonzero(row == mask):
-                likely = torch.from_numpy(scores[place]).double().softmax(dim=0)
-                best = likely.topk(min(BEST, len(likely)))
-                blanks.append(
-                    [
-                        {"token": self.vocabulary[n], "probability": p}
-                        for n, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-                    ]
-                )
-                row[place] = int(best.indices[0])
-            answers.append({"text": self.text(row.tolist()), "blanks": blanks})
+            places = np.flatnonzero(row == self.masks.mask)
+            try:
+                seen = checked_logits(torch.from_numpy(scores[places]))
+            except ValueError as error:
+                raise RunError(f"{self.text(row.tolist())[:60]!r}: {error}") from error
+            blanks = [self.likeliest(one) for one in seen]
+            row[places] = [best[0][0] for best in blanks]
+            told = [[{"token": self.vocabulary[n], "probability": p} for n, p in best] for best in blanks]
+            answers.append({"text": self.text(row.tolist()), "blanks": told})
         return answers
+
+    def likeliest(self, logits: Tensor) -> list[tuple[int, float]]:
+        """The best pieces for one blank, by number, and the probability of each."""
+        shares = logits.double().softmax(dim=0)
+        best = shares.topk(min(BEST, len(shares)))
+        return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
     def text(self, row: Iterable[int], blank: str = BLANK) -> str:
         """The words of a row, without its frame; a mask shows as a blank."""

@@ -14,8 +14,10 @@ from fathom.data import rows
 from fathom.data.columns import missing
 from fathom.data.sheets import Sheet, open_sheet, sample_sheet
 from fathom.data.split import Data, InMemory, Tensors
+from fathom.deployment.json_values import brief
 from fathom.deployment.preprocessing import OPERATIONS, words
-from fathom.errors import InputError, unknown
+from fathom.errors import InputError, RunError, unknown
+from fathom.report.class_maps import surest
 from fathom.report.classes import class_sections, majority, score_classes, worst
 from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting, one_shot, over_split
 
@@ -30,6 +32,7 @@ UNITS = ("word", "character", "piece")
 LARGEST = 30_000  # words, or characters, of a vocabulary
 LONGEST = 256  # of them that are read of a text
 RAREST = 2  # what stands in fewer training texts than this is unknown
+EXPLAINED = 4  # errors, and as many right answers, of which the report shows what each token adds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,11 +198,18 @@ class TextClassification:
 
     # -- answers -------------------------------------------------------------------------------------
     def respond(self, network: Network, items: Sequence[Arrays]) -> list[dict[str, Any]]:
-        return one_shot(network, items, self.answer)
+        """For each text what ``answer`` says. Raises ``RunError`` where the network gives no numbers."""
+        return one_shot(lambda arrays: network(arrays) | arrays, items, self.answer)
 
-    def answer(self, outputs: Arrays) -> dict[str, Any]:
+    def answer(self, read: Arrays) -> dict[str, Any]:
         """The surest label, and the probability of each."""
-        shares = outputs["probabilities"]
+        shares = read["probabilities"]
+        if not np.isfinite(shares).all():
+            raise RunError(
+                f"{self.decode(read['tokens'])[:60]!r} has the probabilities {brief(shares.tolist())}; they"
+                " must be numbers. The model has overflowed or its weights are damaged: try float32, or an"
+                " earlier checkpoint"
+            )
         named = {label: float(p) for label, p in zip(self.labels, shares, strict=True)}
         return {"label": self.labels[int(shares.argmax())], "probabilities": named}
 
@@ -214,7 +224,9 @@ class TextClassification:
     # -- how good ------------------------------------------------------------------------------------
     def evaluate(self, network: Network, split: Any) -> Evaluation:
         outputs, targets = over_split(network, self, split)
-        return score_classes(outputs["probabilities"], np.concatenate(targets), self.labels)
+        made = score_classes(outputs["probabilities"], np.concatenate(targets), self.labels)
+        made.detail["network"] = network
+        return made
 
     def baselines(self, data: Data) -> dict[str, Evaluation]:
         """The most frequent class, and naive Bayes over words, or characters, and pairs of them."""
@@ -230,28 +242,71 @@ class TextClassification:
         }
 
     def sections(self, evaluation: Evaluation, split: Any) -> "list[Section]":
+        from fathom.report.text_slices import slice_sections
+
+        given, _ = rows.arrays(split)
+        texts = [self.tokens(row) for row in given]
+        return [
+            *class_sections(evaluation, self.labels),
+            *slice_sections(
+                evaluation.items["accuracy"], [self.joined(text) for text in texts], list(map(len, texts)),
+                f"{self.unit}s",
+            ),
+            *self.errors(evaluation, given),
+            *self.explained(evaluation, given),
+        ]  # fmt: skip
+
+    def errors(self, evaluation: Evaluation, given: np.ndarray) -> "list[Section]":
+        """The worst of them, as the network reads them."""
         from fathom.report.blocks import Table
         from fathom.report.page import Section
 
         shares, truth = evaluation.detail["probabilities"], evaluation.detail["labels"]
-        sections = class_sections(evaluation, self.labels)
         body = []
         for i in worst(evaluation, 20):
-            (text, _), guess = split.rows(torch.tensor([i])), int(shares[i].argmax())
+            guess = int(shares[i].argmax())
             said = f"{self.labels[guess]} ({shares[i][guess]:.0%})"
-            body.append([self.decode(text[0].numpy()), self.labels[int(truth[i])], said])
-        if body:
-            caption = "Wrong predictions, the most confident first, as the network reads them."
-            table = Table(("text", "true", "predicted"), body, caption)
-            sections.append(Section("Worst errors", [table]))
-        return sections
+            body.append([self.decode(given[i]), self.labels[int(truth[i])], said])
+        caption = "Wrong predictions, the most confident first, as the network reads them."
+        table = Table(("text", "true", "predicted"), body, caption)
+        return [Section("Worst errors", [table])] if body else []
+
+    def explained(self, evaluation: Evaluation, given: np.ndarray) -> "list[Section]":
+        """What each token adds in some texts; empty where the network is not at hand."""
+        from fathom.report.occlusion import Answered, occlusion_sections
+
+        network = evaluation.detail.get("network")
+        if network is None:
+            return []
+        shares, truth = evaluation.detail["probabilities"], evaluation.detail["labels"]
+        chosen = []
+        for i in [*worst(evaluation, EXPLAINED), *surest(shares, truth, EXPLAINED)]:
+            said, true = self.labels[int(shares[i].argmax())], self.labels[int(truth[i])]
+            title = f"said {said}, rightly" if said == true else f"said {said}, is {true}"
+            chosen.append(Answered(given[i], self.tokens(given[i]), int(shares[i].argmax()), title))
+
+        def ask(texts: np.ndarray) -> np.ndarray:
+            return network({"tokens": texts})["probabilities"]
+
+        return occlusion_sections(ask, chosen, self.unknown, self.gap)
+
+    def tokens(self, numbers: np.ndarray) -> dict[int, str]:
+        """Those of a text by their place, without padding and frame; one that is not known shows as [?]."""
+        unknown, frame = self.unknown, FRAMED if self.unit == "piece" else ()
+        named = {
+            place: "[?]" if n == unknown else self.vocabulary[n]
+            for place, n in enumerate(numbers.tolist())
+            if n != PADDING
+        }
+        return {place: token for place, token in named.items() if token not in frame}
+
+    def joined(self, tokens: Mapping[int, str]) -> str:
+        """Tokens as running text."""
+        return self.gap.join(tokens.values()).replace(" ##", "")
 
     def decode(self, numbers: np.ndarray) -> str:
         """The words that ``numbers`` stand for; one that is not known shows as [?]."""
-        parts = ["[?]" if n == self.unknown else self.vocabulary[n] for n in shown(numbers)]
-        if self.unit == "piece":
-            parts = [part for part in parts if part not in FRAMED]
-        return self.gap.join(parts).replace(" ##", "")
+        return self.joined(self.tokens(numbers))
 
 
 def shown(numbers: np.ndarray) -> list[int]:

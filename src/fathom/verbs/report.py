@@ -30,6 +30,7 @@ def write_report(session: "Session", notes: list[str] | None = None) -> Path:
         evaluation = session.extra.get(f"evaluation/{split_name}") or evaluate_again(session, split)
         sections = [*baseline_section(session, data), *task.sections(evaluation, split)]
         sections += where_it_looked(session, evaluation, split)
+        sections += where_it_looks(session, split)
         sections += dead_units(session, split if data.valid is None else data.valid)
         headline = quoted(record["result"], f"{split_name}/{evaluation.headline}")
     card = card_of(record)
@@ -74,6 +75,14 @@ def where_it_looked(session: "Session", evaluation: Evaluation, split: Any) -> l
     from fathom.verbs.finish import trained_model
 
     return class_map_sections(session.experiment.task, trained_model(session), evaluation, split)
+
+
+def where_it_looks(session: "Session", split: Any) -> list[Any]:
+    """The attention maps of the model on texts of ``split``; empty where it has none, or reads no texts."""
+    from fathom.report.head_maps import head_map_sections
+    from fathom.verbs.finish import trained_model
+
+    return head_map_sections(session.experiment.task, trained_model(session), split)
 
 
 def dead_units(session: "Session", split: Any) -> list[Any]:

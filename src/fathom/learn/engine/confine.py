@@ -125,7 +125,7 @@ def landlock(libc: Any, folder: Path, limits: Limits) -> int:
     The numbers are those of linux/landlock.h; a kernel is asked only for what it knows (ABI 1 to 6).
     """
     create, add, restrict = 444, 445, 446
-    version = max(0, libc.syscall(create, None, 0, 1))
+    version = landlock_version()
     if not version:
         return 0
     reading = 1 << 0 | 1 << 2 | 1 << 3  # execute, read a file, list a folder
@@ -148,7 +148,7 @@ def landlock(libc: Any, folder: Path, limits: Limits) -> int:
         os.close(descriptor)
     libc.syscall(restrict, rules, 0)
     os.close(rules)
-    return int(version)
+    return version
 
 
 def readable_places(limits: Limits) -> list[str]:
@@ -186,14 +186,36 @@ def no_new_processes(libc: Any) -> bool:
     return libc.prctl(SECCOMP, FILTER, ctypes.create_string_buffer(filtered), 0, 0) == 0
 
 
-def describe() -> str:
-    """What holds on this machine, in a sentence."""
+def landlock_version() -> int:
+    """What the kernel speaks of Landlock; 0 where it has none, or was started without it."""
     if sys.platform != "linux":
-        return "Your code runs in a process of its own, with limits; this system has no stronger walls."
-    version = ctypes.CDLL(None, use_errno=True).syscall(444, None, 0, 1)
-    if version < 1:
-        return "Your code runs in a process of its own, with limits; this kernel has no Landlock."
-    return f"Your code runs in a process of its own, with limits and behind Landlock {version}."
+        return 0
+    return max(0, ctypes.CDLL(None, use_errno=True).syscall(444, None, 0, 1))
+
+
+def describe() -> str:
+    """What holds on this machine, in a sentence for the page."""
+    version = landlock_version()
+    stopped = "Your code runs in a process of its own, which is stopped when it takes"
+    if sys.platform != "linux":
+        return (
+            f"{stopped} too long or writes too much; only Python keeps it from other files and the network:"
+            " this system has no Landlock."
+        )
+    stopped += " too long, too much memory or too much disk;"
+    if not version:
+        return (
+            f"{stopped} only Python keeps it from other files and the network: this kernel has no Landlock."
+        )
+    if version < 4:
+        return (
+            f"{stopped} the kernel keeps it from writing outside its folder, and only Python from the network"
+            f" (Landlock {version})."
+        )
+    return (
+        f"{stopped} the kernel keeps it from writing outside its folder and from TCP connections"
+        f" (Landlock {version})."
+    )
 
 
 def explain(error: BaseException, limits: Limits) -> str | None:

@@ -22,7 +22,9 @@ brings along, and import each other by name: an ordinary program, which needs no
 """
 
 import ast
+import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -170,9 +172,30 @@ def begin(home: Path, made: Exercise) -> Path:
     path = answer_path(home, made)
     for name, text in (made.beside or {path.name: made.starter}).items():
         if not (path.parent / name).is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            (path.parent / name).write_text(text, encoding="utf-8")
+            keep(path.parent / name, text)
     return path
+
+
+def keep(path: Path, text: str) -> None:
+    """Write a learner's file at once: whoever reads meanwhile, or after a crash, has the old text or the new.
+
+    ``OSError`` where the disk does not take it; the old text is still there then.
+    """
+    place = path.resolve()  # a link goes on being one
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if place.exists():
+            draft.chmod(place.stat().st_mode)
+        draft.replace(place)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def reset(home: Path, made: Exercise) -> Path | None:
@@ -184,8 +207,7 @@ def reset(home: Path, made: Exercise) -> Path | None:
         while (kept := path.with_suffix(f".{number}.txt")).exists():
             number += 1
         path.replace(kept)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(made.starter, encoding="utf-8")
+    keep(path, made.starter)
     return kept
 
 

@@ -59,15 +59,20 @@ def inside(folder: Path, head: FigureHead, settings: Mapping[str, Any], slug: st
     node = next(n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == head.name)
     first = min(decorator.lineno for decorator in node.decorator_list)
     code = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
-    script = (
+    return (
+        f"<details><summary>The code of this figure</summary>{fence(code, 'python')}"
+        "<p>The same in Python, with the settings of this page:</p>"
+        f"{fence(script(head, settings, slug), 'python')}</details>"
+    )
+
+
+def script(head: FigureHead, settings: Mapping[str, Any], slug: str) -> str:
+    """A program that runs a figure, and prints what each frame says."""
+    return (
         "from fathom.learn.engine.curriculum import find\n"
         "from fathom.learn.engine.figure import load_figures\n\n"
         f'{head.name} = load_figures(find("{slug}").folder)["{head.name}"]\n'
         f"for frame in {head.name}.frames({dict(settings)!r}):\n    print(frame.say)\n"
-    )
-    return (
-        f"<details><summary>The code of this figure</summary>{fence(code, 'python')}"
-        f"<p>The same in Python, with the settings of this page:</p>{fence(script, 'python')}</details>"
     )
 
 

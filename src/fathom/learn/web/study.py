@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fathom.learn.engine import exercise
-from fathom.learn.engine.exercise import Exercise, answer_path
+from fathom.learn.engine.exercise import Exercise, answer_path, keep
 from fathom.learn.engine.progress import Event, Log, Standing
 from fathom.learn.engine.standing import Desk, asked_of, desk
 from fathom.learn.engine.verdict import Verdict
@@ -97,8 +97,13 @@ def save(home: Path, made: Exercise, answer: str, base: str) -> str:
             " what stands here, or load the page again to see it."
         )
     path = answer_path(home, made)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(answer, encoding="utf-8")
+    try:
+        keep(path, answer)
+    except OSError as error:
+        return (
+            f"{path} could not be written: {error.strerror or error}. What it held is still there. Make room,"
+            " or let this user write there, and press Check again."
+        )
     return ""
 
 

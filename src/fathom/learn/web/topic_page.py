@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from fathom.learn.engine import curriculum
+from fathom.learn.engine import confine, curriculum
 from fathom.learn.engine.exercise import exercise as read_exercise
 from fathom.learn.engine.exercise import exercises, milestones
 from fathom.learn.engine.topic import (
@@ -33,6 +33,7 @@ from fathom.learn.web.shell import chip, length, link, page
 from fathom.learn.web.study import Study, asked
 
 MANY = 8  # exercises of a page, whose mistakes are still one list
+GRADED = ("Exercises", "Milestones")  # parts where the learner's code runs
 
 
 class TopicPage:
@@ -54,7 +55,9 @@ class TopicPage:
         blocks = []
         for block in self.topic.blocks:
             blocks.append(self.write[type(block)](block))
-            if isinstance(block, Heading) and block.text == "Pitfalls":
+            if isinstance(block, Heading) and block.text in GRADED:
+                blocks.append(f'<p class="hint" id="walls">{confine.describe()}</p>')
+            elif isinstance(block, Heading) and block.text == "Pitfalls":
                 blocks.append(self.pitfalls())
         body = (
             f'<div class="columns">{self.contents()}<article>{self.opening()}{"".join(blocks)}{self.ending()}'
