@@ -39,11 +39,11 @@ CLAIM = Claim(
     ),
     source="Chen and Goodman 1999; Hochreiter and Schmidhuber 1997; Radford et al. 2019",
     builds_on=("kneser_ney", "char_lstm", "gpt2"),
-    seeds=3,
+    seeds=1,
     differs=(
         "The networks have equally much to read, not equally long: a GPT takes longer over a character here.",
         "The GPT looks back 32 to 64 characters, the LSTM has a state that is carried on, counts see a few.",
-        "What is counted does not depend on the seed: all seeds give the same.",
+        "What is counted does not depend on the seed; the networks were trained from one.",
     ),
 )
 
