@@ -387,6 +387,22 @@ def test_canary_notices_other_losses(
     assert main(["verify", "--canary"]) == 1
 
 
+def test_chaos_is_measured_by_several_nudges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One nudge may change nothing, by luck; what differs before any of them does is another song."""
+    today = {"losses": [1.0, 1.0, 1.0]}
+    heard: list[float] = []
+
+    def sing(name: str, nudge: float) -> dict[str, Any]:
+        heard.append(nudge / verify.ROUNDING)
+        return today if nudge == verify.ROUNDING else {"losses": [1.0, 1.001, 1.0]}
+
+    monkeypatch.setattr(verify, "sing", sing)
+    chaotic, wrong = [0.0, 0.005, 0.002], [1e-4, 0.0, 0.0]
+    assert verify.within(chaotic, verify.allowed("any", today, chaotic)) and heard == [1, 2]
+    assert not verify.within(wrong, verify.allowed("any", today, wrong)) and heard == [1, 2, 1, 2, 4]
+    assert verify.within([5e-6, 0.0, 0.0], verify.allowed("any", today, [5e-6, 0.0, 0.0])) and len(heard) == 6
+
+
 @pytest.mark.parametrize(
     ("given", "values", "seconds", "met"),
     [
