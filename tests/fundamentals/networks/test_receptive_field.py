@@ -22,6 +22,7 @@ from fathom.architectures.convolutional import (
     plain_cnn,
     resnet,
     vgg,
+    whitened_cnn,
 )
 from fathom.fundamentals.networks.receptive_field import (
     Field,
@@ -55,6 +56,7 @@ NETS: dict[str, tuple[Any, int, Call]] = {
     "efficientnet_lite0": (efficientnet.Config(lite=True, width_factor=0.1), 1000, last_map),
     "cifar_resnet": (cifar_resnet.Config(depth=14, width=2), 128, lambda n, x: n.blocks(n.convolution(x))),
     "plain_cnn": (plain_cnn.Config(widths=(2, 2, 2)), 64, lambda n, x: n.body(x)),
+    "whitened_cnn": (whitened_cnn.Config(widths=(2, 2, 2)), 64, last_map),
     "lenet": (lenet.Config(), 64, lambda n, x: n.s4(torch.tanh(n.c3(n.s2(torch.tanh(n.c1(x))))))),
 }  # fmt: skip
 LARGE = ("densenet121", "googlenet", "inception", "efficientnet_lite0")
@@ -77,7 +79,7 @@ def test_every_convolutional_system_is_among_them() -> None:
     }
     covered = {module.__name__.split(".")[-1] for module in (
         alexnet, cifar_resnet, densenet, efficientnet, googlenet, inception, lenet, mnist, plain_cnn, resnet,
-        vgg,
+        vgg, whitened_cnn,
     )}  # fmt: skip
     assert here == covered
 
