@@ -61,7 +61,7 @@ def bert_captions(model: system.Config = SMALL) -> Experiment:
         ),
         augment=(task.masks,),
         batch_size=64,
-        steps=4000,
+        steps=6000,
     )
 
 
