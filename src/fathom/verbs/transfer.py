@@ -175,7 +175,7 @@ def prepared(model: Any) -> dict[str, Any]:
         return {}
     side = {"channels": model.cfg.channels, "height": how["crop"], "width": how["crop"]}
     normal = {name: fitted(how[name], model.cfg.channels) for name in ("mean", "deviation")}
-    return side | normal | {name: how[name] for name in ("resize", "interpolation") if name in how}
+    return side | normal | {name: how[name] for name in ("resize", "interpolation", "ink") if name in how}
 
 
 def fitted(values: Sequence[float], channels: int) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """LeNet-5 against torch's own layers, and against the figures of the paper."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,54 @@ def test_wrong_sizes_are_refused() -> None:
         lenet.Config(image_size=30)
     with pytest.raises(ValueError, match="classes is 0"):
         lenet.Config(classes=0)
+
+
+def test_the_weights_that_the_package_carries_read_digits() -> None:
+    """Their hash and what they get right of the 10,000 test digits are what the table says."""
+    from fathom.data.digits import Digits
+    from fathom.data.places import hash_of
+    from fathom.recipes.lenet import DIGITS
+    from fathom.task import Boundary
+
+    facts = lenet.WEIGHTS["lenet5"]["MNIST"]
+    folder = Path(lenet.__file__).parents[2] / "data" / "embedded" / "weights"
+    assert hash_of(folder / facts["file"]) == facts["sha256"]
+    model = lenet.lenet5("MNIST")
+    test = Digits().load().test
+    assert test is not None and len(test) == 10_000
+    found = DIGITS.evaluate(Boundary(DIGITS, model.eval()), test).metrics["accuracy"]
+    assert round(100 * found, 2) == facts["accuracy"]["top-1"] > 99
+    how = facts["preprocessing"]
+    assert (how["mean"], how["deviation"], how["ink"]) == (DIGITS.mean, DIGITS.deviation, DIGITS.ink)
+
+
+def test_with_other_classes_the_carried_weights_get_a_new_head() -> None:
+    known, model = lenet.lenet5("MNIST"), lenet.lenet5("MNIST", classes=3)
+    assert torch.equal(model.c3.weight, known.c3.weight) and model.output.weight.shape == (3, 84)
+    with pytest.raises(InputError, match="EMNIST.*MNIST"):
+        lenet.lenet5("EMNIST")
+
+
+def test_fit_begins_from_the_carried_weights_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Digits drawn dark on light, as on paper: they are brought to the form that the weights know."""
+    from PIL import Image
+
+    import fathom
+    from fathom.data.digits import Digits
+
+    monkeypatch.delenv("FATHOM_DATA", raising=False)
+    image, label = Digits().load().train.rows(torch.arange(400))
+    for digit in (3, 8):
+        (tmp_path / "digits" / str(digit)).mkdir(parents=True)
+        for i, one in enumerate(image[label == digit][:20]):
+            paper = 255 - one.reshape(28, 28).numpy()
+            Image.fromarray(paper).save(tmp_path / "digits" / str(digit) / f"{i}.png")
+    run = fathom.fit(
+        tmp_path / "digits", start="lenet5", settings=[("steps", "80")], export=False, out=tmp_path / "run"
+    )
+    task = json.loads((run.model / "artifact.json").read_text(encoding="utf-8"))["task"]["settings"]
+    assert (task["ink"], task["mean"]) == ("light", [0.1307])
+    assert set(run.load_report.new) == {"output.weight", "output.bias"}
+    assert run.metrics["valid/accuracy"] > 0.8
