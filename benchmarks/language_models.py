@@ -171,7 +171,9 @@ def artifact_writes(model: Any, prompt: Tensor, count: int) -> Tensor:
     from fathom.tasks.language_modelling import LanguageModelling
 
     task = LanguageModelling(vocabulary=CHARACTERS, states=model.cfg.states)
-    wish = Wish(count, 1, 0, 0, Sampling(temperature=0))
+    wish = Wish(
+        length=count, beams=1, contrast=0.0, candidates=1, trace=0, seed=0, how=Sampling(temperature=0)
+    )
     writer = Writer(Boundary(task, model), task.zeros, CHARACTERS)
     texts = writer.write(prompt.tolist(), [wish] * len(prompt))
     return torch.tensor(texts)[:, prompt.shape[1] :]

@@ -54,13 +54,18 @@ def shown(ratio: dict[str, Any]) -> str:
 
 def arguments(text: str | None, parts: Sequence[str] = ()) -> argparse.Namespace:
     """What the caller asks for; of ``parts`` it may name those to measure, all of them otherwise."""
+    return options(text, parts).parse_args()
+
+
+def options(text: str | None, parts: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The options that ``arguments`` reads, for a program that has more of them."""
     parser = argparse.ArgumentParser(description=text)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", help="the result as JSON (default: benchmarks/results/<name>.json)")
     if parts:
         parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
-    return parser.parse_args()
+    return parser
 
 
 def keep(name: str, rows: list[dict[str, str]], details: dict[str, Any], out: str | None = None) -> None:

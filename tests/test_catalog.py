@@ -442,6 +442,39 @@ def test_stray_numbers_are_found(text: str, bad: int, tmp_path: Path) -> None:
     assert len(documents.check(tmp_path / "page.md")) == bad
 
 
+def test_convolutional_families_are_measured_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same switches, and our defaults against each library at its best; a dash where not."""
+    what = "ResNet-18: milliseconds, training step, batch 4"
+    same = [
+        {"what": what, "ratio": "1.001"},
+        {"what": "ResNet-18: MB kept for the backward pass, batch 4", "ratio": "1.000"},
+        {"what": "ResNet-18: milliseconds, ONNX inference, batch 4", "ratio": "0.997"},
+    ]
+    results = {"architectures": {"rows": same}}
+
+    def result(name: str) -> dict[str, Any]:
+        if name not in results:
+            raise FileNotFoundError(name)
+        return results[name]
+
+    monkeypatch.setattr(documents, "result", result)
+    name = "ResNet-18: training step, batch 4"
+    assert documents.families_table().splitlines()[2:] == [f"| {name} | 1.001 | - | - |"]
+    timm = {"what": f"{what}, our defaults, timm at its best", "ratio": "1.130"}
+    results["architecture_defaults"] = {"rows": [timm]}
+    assert documents.families_table().splitlines()[2:] == [f"| {name} | 1.001 | - | 1.130 |"]
+
+
+def test_minutes_of_training_are_shown_with_their_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {n: r for n, r in evidence.records().items() if r["data"].get("source") == "cifar10"}
+    name, record = next(iter(kept.items()))
+    record["summary"]["seconds"]["median"] = 270.0
+    for threads, told in ((1, "4.5 (1 thread)"), (2, "4.5 (2 threads)")):
+        monkeypatch.setattr(evidence, "records", lambda n=threads: {name: record | {"threads": n}})
+        (row,) = documents.photographs_table().splitlines()[2:]
+        assert f" | {told} | " in row
+
+
 def test_parity_of_a_system_is_how_many_of_its_own_tests_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     from fathom.verbs import parity
 

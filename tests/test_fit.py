@@ -104,6 +104,62 @@ def test_plain_text_becomes_a_language_model(tmp_path: Path) -> None:
     assert isinstance(text, str) and len(text) >= 20
 
 
+RHYME = "the cat sat on the mat and the dog sat on the log.\n" * 60
+
+
+@pytest.mark.parametrize("system", ["gpt2", "llama"])
+def test_the_model_of_a_text_is_chosen(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], system: str
+) -> None:
+    """And the run is one like others: it writes, is scored, is made again, and resumes."""
+    file = tmp_path / "rhyme.txt"
+    file.write_text(RHYME)
+    command = ["fit", str(file), "--model", system, "--set", "steps=3", "--no-export"]
+    assert main([*command, "--out", str(tmp_path / "run"), "--json"]) == 0
+    run = Run(tmp_path / "run")
+    assert json.loads((run.folder / "model" / "artifact.json").read_text())["system"] == system
+    assert run.record["experiment"]["model"]["vocabulary"] == len(set(RHYME))
+    assert f"--model {system}" in (run.folder / "report.html").read_text()
+    answer = run.predict({"prompt": "the cat", "length": 20})
+    assert answer["tokens"] == 20 and len(answer["text"]) == 27
+    assert 0 < evaluate(run.folder, file)["metrics"]["loss"] < 10
+    assert fit(system, file, steps=3, out=tmp_path / "again", export=False).digest == run.digest
+    capfd.readouterr()
+
+
+def test_a_run_of_a_chosen_model_is_resumed(tmp_path: Path) -> None:
+    file = tmp_path / "rhyme.txt"
+    file.write_text(RHYME)
+
+    def kill(event: Any) -> None:
+        if event.steps == 2:
+            raise KeyboardInterrupt
+
+    whole = fit("gpt2", file, steps=4, out=tmp_path / "whole", export=False)
+    with pytest.raises(KeyboardInterrupt):
+        fit("gpt2", file, steps=4, out=tmp_path / "cut", export=False, observers=[kill])
+    assert resume(tmp_path / "cut", export=False).digest == whole.digest
+
+
+def test_what_is_no_choice_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rhyme.txt").write_text(RHYME)
+    houses(tmp_path / "h.csv")
+    text, table = str(tmp_path / "rhyme.txt"), str(tmp_path / "h.csv")
+    for command, said in (
+        ([text, "--model", "gpt3"], "there is no model for --model 'gpt3'; did you mean 'gpt2'?"),
+        ([text, "--model", "lenet"], "there is no model for --model 'lenet'; known: char_lstm, gpt2, llama"),
+        (
+            [table, "--model", "gpt2"],
+            "for tabular regression there is no choice of models; leave --model out",
+        ),
+        ([text, "--model", "gpt2", "--from", "minilm"], "give --model gpt2 or --from minilm, not both"),
+    ):
+        assert main(["fit", *command, "--out", str(tmp_path / "run")]) == 2
+        assert said in capfd.readouterr().err
+    run = fit("char_lstm", text, steps=2, out=tmp_path / "own", export=False)
+    assert run.digest == fit(text, steps=2, out=tmp_path / "plain", export=False).digest
+
+
 def ended_as_planned(run: Run) -> bool:
     """At the step that was fixed, or before it because the machine became slower, and then it says so."""
     last, steps, reason = run.rows[-1]["step"], run.record["steps"], run.result["stopped"]

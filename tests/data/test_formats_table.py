@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fathom.data.formats import table
+from fathom.data.formats import jsonl, table
 from fathom.errors import InputError
 
 
@@ -191,6 +192,29 @@ def test_the_first_rows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_rows_go_back_to_mappings(tmp_path: Path) -> None:
     found = table.read(write(tmp_path, "a,b\n1,x\n,y\n"))
     assert list(found.rows()) == [{"a": 1, "b": "x"}, {"a": None, "b": "y"}]
+
+
+ODD = ["", "NA", "None", "null", "?", "007", "1,5", " a b "]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_a_column_that_is_known_to_hold_texts_stays_as_it_was_written(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"odd{suffix}"
+    if suffix == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.table({"text": ODD, "other": ODD}), path)
+    elif suffix == ".jsonl":
+        path.write_text("".join(json.dumps({"text": odd, "other": odd}) + "\n" for odd in ODD))
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file, delimiter="," if suffix == ".csv" else "\t")
+            writer.writerows([("text", "other"), *((odd, odd) for odd in ODD)])
+    read = jsonl.read if suffix == ".jsonl" else table.read
+    plain, known = read(path), read(path, texts={"text", "absent"})
+    assert known.columns["text"] == [*ODD[:-1], "a b"] and known.kinds["text"] == "text"
+    assert known.columns["other"] == plain.columns["other"] == plain.columns["text"]
+    assert plain.missing("text") == 5 and known.missing("text") == 0
 
 
 def test_parquet(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from fathom.deployment import artifact, preprocessing
 from fathom.deployment.export import export
 from fathom.deployment.writing import Sampling, choose
 from fathom.errors import InputError, RunError
+from fathom.fundamentals.decoding.contrastive_search import contrastive_search
 from fathom.fundamentals.recurrence.beam_search import beam_search
 from fathom.task import Arrays, Boundary, Options
 from fathom.tasks.language_modelling import LanguageModelling, scored, surprise
@@ -255,6 +256,8 @@ def test_chosen_as_often_as_likely() -> None:
         ({"min_p": 1.5}, "min_p"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
         ({"beams": 0}, "beams takes a whole number from 1 to 32"),
+        ({"contrast": 1.5}, "contrast takes a number from 0 to 1"),
+        ({"temperature": -1}, "temperature takes a number from 0 to 10"),
         ({"trace": 99}, "trace"),
         ({"seed": "one"}, "seed"),
         ({"prompt": "0"}, "does not know '0'"),
@@ -284,7 +287,7 @@ def test_beams_find_the_likeliest_of_all_texts() -> None:
     searched, drawn = ask(task, network, wish | {"beams": 9, "seed": 4}, wish | {"temperature": 0})
     assert searched["text"] == "a" + "".join("abc"[n] for n in best) == "abbbb" and searched["tokens"] == 4
     assert drawn["text"] == "aaaaa"  # greedy takes the first step that looks best
-    assert ask(task, network, wish | {"beams": 9, "seed": 5, "top_k": 1})[0] == searched  # no dice
+    assert ask(task, network, wish | {"beams": 9, "seed": 5})[0] == searched  # no dice
 
 
 def test_beams_carry_each_beginning_with_its_own_states(trained: tuple[Any, Any, Any]) -> None:
@@ -301,6 +304,101 @@ def test_beams_carry_each_beginning_with_its_own_states(trained: tuple[Any, Any,
     found = beam_search(score, start=prompt[-1], end=len(task.vocabulary), beams=4, longest=25)[0][0]
     answer = ask(task, Boundary(task, model), {"prompt": "row, ro", "length": 25, "beams": 4})[0]
     assert answer["text"] == "row, ro" + "".join(task.vocabulary[n] for n in found.tokens)
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        ({"beams": 3, "temperature": 0.5}, r"temperature is 0\.5 and beams 3: several beams .* draw nothing"),
+        (
+            {"beams": 3, "temperature": 0.8},
+            r"temperature is 0\.8 and beams 3: .*leave out temperature, or beams",
+        ),
+        (
+            {"beams": 2, "top_k": 2, "min_p": 0.1},
+            "top_k is 2 and beams 2: .*leave out top_k and min_p, or beams",
+        ),
+        ({"beams": 2, "top_p": 0.9}, r"top_p is 0\.9 and beams 2"),
+        ({"beams": 2, "contrast": 0.6}, r"contrast is 0\.6 and beams 2: .*leave out contrast, or beams"),
+        ({"contrast": 0.6, "temperature": 0}, r"temperature is 0.* and contrast 0\.6: contrastive search"),
+        ({"contrast": 0.6, "min_p": 0.2}, r"min_p is 0\.2 and contrast 0\.6: .*leave out min_p, or contrast"),
+    ],
+)
+def test_what_a_search_would_pass_over_is_refused(wish: dict[str, Any], reason: str) -> None:
+    task = LanguageModelling(vocabulary=tuple("abcd\n"), states=(("state_h", (1, 2)),))
+    with pytest.raises(InputError, match=reason):
+        ask(task, uniform(task), {"length": 2} | wish)
+
+
+def test_what_asks_for_nothing_may_stand_beside_a_search() -> None:
+    task = LanguageModelling(vocabulary=tuple("abcd\n"), states=(("state_h", (1, 2)),))
+    idle = {"top_k": 0, "top_p": 1.0, "min_p": 0, "contrast": 0, "seed": 4, "repetition_penalty": 1.0}
+    plain, more = ask(task, uniform(task), {"length": 5, "beams": 2}, {"length": 5, "beams": 2} | idle)
+    assert plain == more
+
+
+# -- contrastive search ---------------------------------------------------------------------------
+GPT = gpt2.Config(vocabulary=8, context=32, width=16, layers=2, heads=2, dropout=0.0)
+LLAMA = llama.Config(vocabulary=8, context=32, width=16, layers=2, heads=2, groups=1, hidden=24)
+
+
+@pytest.mark.parametrize("cfg", [GPT, LLAMA], ids=["gpt2", "llama"])
+def test_contrastive_search_equals_reading_all_again(cfg: Any) -> None:
+    """The primitive, which reads every text whole, against a cache that is told which candidate was best."""
+    model = cfg.build().eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    task = LanguageModelling(vocabulary=tuple("\nabcdefg"), states=cfg.states)
+    network = Boundary(task, model)
+
+    def read(text: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        vectors = model.vectors(text, model.cache(len(text), text.shape[1]))
+        return model.scores(vectors).double(), vectors.double()
+
+    prompt = torch.tensor([[task.start, *map(task.vocabulary.index, "bcab")]])
+    texts = set()
+    for count, alpha in ((4, 0.6), (3, 0.9), (2, 0.3)):
+        wanted = contrastive_search(read, prompt, longest=20, count=count, alpha=alpha)[0]
+        wish = {"prompt": "bcab", "length": 20, "contrast": alpha} | ({"top_k": count} if count != 4 else {})
+        answer, again = ask(task, network, wish | {"seed": 1, "trace": 1}, wish | {"seed": 2})
+        assert answer["text"] == again["text"] == "".join(task.vocabulary[n] for n in wanted[1:])
+        assert len(answer["trace"]) == answer["tokens"] == 20
+        texts.add(answer["text"])
+    assert len(texts) > 1, "how much it weighs and how many candidates there are makes a difference"
+
+
+def test_a_recurrent_network_is_asked_for_contrast(trained: tuple[Any, Any, Any]) -> None:
+    """A recurrent network carries what its scores are made of, and so an exported one can be asked too."""
+    experiment, _, model = trained
+    task = experiment.task
+    network = Boundary(task, model)
+    wish = {"prompt": "row, ro", "length": 25}
+
+    def read(text: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.inference_mode():
+            return model(text).double(), model.lstm.window(model.embedding(text)).double()
+
+    prompt = torch.tensor([[task.start, *map(task.vocabulary.index, "row, ro")]])
+    wanted = contrastive_search(read, prompt, longest=25, alpha=0.95)[0].tolist()
+    found = ask(task, network, wish | {"contrast": 0.95})[0]
+    assert found["text"] == "".join(task.vocabulary[n] for n in wanted[1:])
+    assert found["text"] != ask(task, network, wish | {"temperature": 0})[0]["text"]
+    assert ask(task, lambda arrays: network(arrays), wish | {"contrast": 0.95})[0] == found
+
+
+def test_contrast_without_vectors_is_refused() -> None:
+    task = LanguageModelling(vocabulary=tuple("\nabcdefg"), states=GPT.states)
+    network = Boundary(task, GPT.build())
+    wish = {"prompt": "ab", "contrast": 0.6}
+    with pytest.raises(
+        InputError, match="the whole text, 33 tokens here, and this model keeps 32; ask for a"
+    ):
+        ask(task, network, wish | {"length": 30})
+    assert ask(task, network, wish | {"length": 29})[0]["tokens"] == 29
+    with pytest.raises(
+        InputError, match="does not show, as an exported one does not; answer with --backend t"
+    ):
+        ask(task, lambda arrays: network(arrays), wish | {"length": 4})
 
 
 def test_a_penalty_ends_repetition(trained: tuple[Any, Any, Any]) -> None:
@@ -381,6 +479,20 @@ def test_an_older_artifact_knows_fewer_wishes() -> None:
     whole = preprocessing.apply(task.preprocessing(), {"length": 20, "seed": 3})
     old = {name: whole[name] for name in ("prompt", "length", "temperature", "top_k", "seed")}
     assert task.respond(uniform(task), [old]) == task.respond(uniform(task), [whole])
+
+
+def test_an_older_artifact_refuses_a_temperature_beside_beams() -> None:
+    """It does not tell whether the usual temperature was said, only that another was."""
+    task = LanguageModelling(vocabulary=tuple("abcd\n"), states=(("state", (1, 2)),))
+
+    def old(wish: dict[str, Any]) -> Any:
+        return preprocessing.apply(
+            [o for o in task.preprocessing() if o["input"] != "temperature_said"], wish
+        )
+
+    assert task.respond(uniform(task), [old({"length": 4, "beams": 2})])[0]["tokens"] == 4
+    with pytest.raises(InputError, match=r"temperature is 0\.5 and beams 2"):
+        task.respond(uniform(task), [old({"length": 4, "beams": 2, "temperature": 0.5})])
 
 
 @pytest.mark.parametrize("more", [{}, {"temperature": 0}, {"beams": 2}, {"top_p": 0.5}])

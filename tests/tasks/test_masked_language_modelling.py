@@ -58,6 +58,19 @@ def test_a_long_text_loses_its_end_and_keeps_its_frame() -> None:
     assert item.tolist() == [2, *[5, 6] * 4, 3]
 
 
+def test_an_answer_says_what_was_not_read() -> None:
+    assert "cut" not in ask("the cat sat on the mat the cat")
+    long = ask("the __ sat on the mat the cat __ sat")
+    assert long["cut"] == "only the first 8 of 10 pieces were read" and len(long["blanks"]) == 1
+    assert ask("s" * 9_999)["text"] == "[?]" and "cut" not in ask("s" * 9_999), "one word is one piece"
+    assert ask("the " * 2_000)["cut"] == "only the first 8 of more than 1,024 pieces were read"
+
+
+def test_an_artifact_of_before_says_nothing_of_a_cut() -> None:
+    item = preprocessing.apply(TASK.preprocessing()[:1], "the cat " * 40)
+    assert set(TASK.respond(after({"the": "cat"}), [item])[0]) == {"text", "blanks"}
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_logits_that_are_no_numbers_are_no_answer(bad: float) -> None:
     """They are refused where a blank asks for them, and nowhere else."""

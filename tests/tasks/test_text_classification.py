@@ -266,6 +266,37 @@ def test_a_class_that_is_excluded_is_a_number() -> None:
     assert answer[0]["probabilities"] == {"bad": 0.0, "good": 1.0}
 
 
+@pytest.mark.parametrize(
+    ("unit", "text", "said"),
+    [
+        ("word", "a b c d", None),
+        ("word", "a, b c!", "only the first 4 of 5 words were read"),
+        ("word", "never seen " * 30, "only the first 4 of 60 words were read"),
+        ("word", "a " * 5_000, "only the first 4 of more than 1,024 words were read"),
+        ("character", "a ba", None),
+        ("character", "a bab", "only the first 4 of 5 characters were read"),
+        ("piece", "the film", None),
+        ("piece", "lovely film", "only the first 2 of 3 pieces were read"),
+        ("piece", "film " * 1_024, "only the first 2 of 1,024 pieces were read"),
+        ("piece", "film " * 1_025, "only the first 2 of more than 1,024 pieces were read"),
+        ("word", "", None),
+    ],
+)
+def test_a_text_that_is_cut_is_said(unit: str, text: str, said: str | None) -> None:
+    known = PIECES if unit == "piece" else WORDS.vocabulary
+    task = TextClassification(labels=("bad", "good"), vocabulary=known, length=4, unit=unit)
+    (answer,) = asked(task, text)
+    assert answer.get("cut") == said and set(answer) - {"cut"} == {"label", "probabilities"}
+    one, many = asked(task, text, "a a a a a a")
+    assert one == answer and "cut" in many, "texts of one batch are told apart"
+
+
+def test_an_artifact_of_before_answers_as_it_did() -> None:
+    before = WORDS.preprocessing()[:1]
+    (answer,) = WORDS.respond(unsure, [preprocessing.apply(before, "a " * 9)])
+    assert set(answer) == {"label", "probabilities"}
+
+
 # -- what the report looks into -----------------------------------------------------------------------
 WEIGHED = {"not": -2.0, "superb": 3.0, "dull": -1.5, "film": 0.0, "the": 0.25, "'": 0.0, "t": -1.0}
 JUDGE = TextClassification(labels=("bad", "good"), vocabulary=(*SPECIAL, *WEIGHED), length=8)

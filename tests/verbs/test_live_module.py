@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from fathom.architectures.convolutional import resnet
+from fathom.architectures.convolutional import inception, resnet
 from fathom.errors import InputError
 from fathom.training.run import Run
 from fathom.training.weights import Weights, load_weights
 from fathom.verbs.fit import fit
-from fathom.verbs.live_module import brought
+from fathom.verbs.live_module import brought, larger
 from fathom.verbs.session import Interrupted
 from fathom.verbs.train import resume
 from fathom.verbs.transfer import prepared
@@ -117,6 +117,24 @@ def test_a_module_that_does_not_fit_is_still_refused(pictures: Path, tmp_path: P
     with pytest.raises(InputError, match=r"needs \(2, 3\)"):
         fit(small(4), pictures, steps=2, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_of_pictures_that_are_too_small_the_size_is_said_that_would_do(
+    pictures: Path, tmp_path: Path
+) -> None:
+    """Inception does not know its least size, 75 pixels; it is found by trying."""
+    net = inception.Config(width_factor=0.1, auxiliary=False, classes=3).build()
+    with pytest.raises(InputError, match=r"\(2, 3, \d\d, \d\d\): .*smallest .* are of 75x75 pixels"):
+        fit(net, pictures, steps=1, out=tmp_path / "run", export=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_where_larger_pictures_do_not_help_nothing_is_said_of_them() -> None:
+    net = small(classes=3)
+    assert larger(net, [torch.zeros(2, 1, 16, 16)]) == ""  # one channel of three
+    assert larger(net, [torch.zeros(2, 3, 16, 16)]) == ""  # nothing is wrong with these
+    assert larger(net, [torch.zeros(2, 3)]) == ""
+    assert larger(net, [torch.zeros(2, 3, 16, 16), torch.zeros(2)]) == ""
 
 
 def test_what_a_module_brings() -> None:

@@ -66,7 +66,8 @@ CLAIM = Claim(
     seeds=3,
     differs=(
         "Answers are byte-equal for equal batches on one thread; otherwise a sum may be rounded differently.",
-        "In a file an empty text, or one such as NA, is a missing cell, which `fathom predict` refuses.",
+        "In a file to learn from, a text such as NA is a missing cell, and so an empty text; to `fathom"
+        " predict` and `fathom serve` it is a text like others.",
         "The endpoint is asked on the same machine.",
     ),
 )

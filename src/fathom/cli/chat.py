@@ -7,7 +7,13 @@ from typing import Any
 
 from fathom.errors import InputError
 
-NOT_HERE = ("beams", "trace", "count", "out")  # wishes of generate that a conversation does not take
+NOT_HERE = (
+    "beams",
+    "contrast",
+    "trace",
+    "count",
+    "out",
+)  # wishes of generate that a conversation does not take
 QUIT = ("/quit", "/exit")
 
 

@@ -19,6 +19,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--as", dest="start_as", metavar="SIZE", help="what the file of --from is: resnet50")
     parser.add_argument(
+        "--model",
+        metavar="SYSTEM",
+        help="what to train, where there is a choice: for a text char_lstm, gpt2, llama",
+    )
+    parser.add_argument(
         "--task", metavar="TASK", help="what to learn, where that is not recognised: sequence-to-sequence"
     )
     parser.add_argument("--target", metavar="COLUMN", help="the column to predict, or to write")
@@ -52,10 +57,11 @@ def run(args: argparse.Namespace) -> int:
     from fathom.cli.progress import Progress
 
     loss = named_loss(args.loss) if args.loss else None
+    first = (args.model, args.data) if args.model else (args.data, None)
     show = Progress(quiet=args.json)
     try:
         done = fit(
-            args.data, start=args.start, start_as=args.start_as, task=args.task, target=args.target,
+            *first, start=args.start, start_as=args.start_as, task=args.task, target=args.target,
             text=args.text, time=args.time, loss=loss, settings=pairs(args.settings),
             balance=args.balance, skip_bad=args.skip_bad, out=args.out, seed=args.seed, device=args.device,
             threads=args.threads,

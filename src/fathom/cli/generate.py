@@ -11,8 +11,8 @@ from fathom.errors import InputError
 
 HELP = "text or pictures from a generating model"
 WISHES = (
-    "prompt", "length", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "beams", "trace",
-    "count", "seed",
+    "prompt", "length", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "beams", "contrast",
+    "trace", "count", "seed",
 )  # fmt: skip
 
 
@@ -32,6 +32,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-p", type=float, help="among those with this share of the likeliest one's")
     parser.add_argument("--repetition-penalty", type=float, help="above 1: less of what stands there already")
     parser.add_argument("--beams", type=int, help="search for the likeliest text with so many, without dice")
+    parser.add_argument(
+        "--contrast",
+        type=float,
+        help="of --top-k tokens (4) take the likely one that resembles the text least: 0 to 1, 0.6 is usual",
+    )
     parser.add_argument(
         "--trace",
         type=int,

@@ -22,13 +22,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from fathom.deployment.artifact import find, open_artifact
+    from fathom.deployment.artifact import describe, find, open_artifact
     from fathom.verbs import predict as verb
 
-    find(Path(args.run))  # what cannot be a model is said before anything is read
+    folder = find(Path(args.run))  # what cannot be a model is said before anything is read
+    texts = verb.texts_of(describe(folder)["preprocessing"])
     for place in args.inputs:
         refuse_code(place)
-    items = [pair for place in args.inputs for pair in verb.items_of(Path(place))]
+    items = [pair for place in args.inputs for pair in verb.items_of(Path(place), texts)]
     items += [(f"text {i + 1}", text) for i, text in enumerate(args.text)]
     items += [(f"item {i + 1}", parse(text)) for i, text in enumerate(args.json_item)]
     if not items:

@@ -4,7 +4,8 @@ Such a network takes a token and states, and gives scores of the next token and 
 that is at hand and has a cache of its own is asked through that. What a person may wish of a text stands
 here, and what is done about it: tokens are drawn by counted dice from probabilities that were filtered
 (``fundamentals/decoding``), or, with several ``beams``, the likeliest text is searched for and there are no
-dice. A trace says of each token what else there was to choose from.
+dice; nor are there any in contrastive search, which takes the likely token that repeats the text the least. A
+trace says of each token what else there was to choose from.
 """
 
 import math
@@ -17,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fathom.errors import RunError
+from fathom.errors import InputError, RunError
+from fathom.fundamentals.decoding.contrastive_search import contrastive_choice
 from fathom.fundamentals.decoding.greedy_decoding import checked_logits, greedy
 from fathom.fundamentals.decoding.token_sampling import Sampling
 from fathom.fundamentals.recurrence.beam_search import beam_search
@@ -32,21 +34,37 @@ WISHES = (  # field, what it is where it is left out, least, greatest, kind
     ("top_p", 1.0, 1e-6, 1, "float64"),  # among the fewest that have this share of the probability together
     ("min_p", 0.0, 0, 1, "float64"),  # among those with this share of the likeliest one's probability
     ("repetition_penalty", 1.0, 0.1, 10, "float64"),  # of what stands in the text; 1: none
-    ("beams", 1, 1, 32, "int64"),  # above 1: no dice, and so no temperature, top_k, top_p, min_p and seed
+    ("beams", 1, 1, 32, "int64"),  # above 1: no dice
+    ("contrast", 0.0, 0, 1, "float64"),  # how much unlikeness to the text weighs; above 0: no dice
     ("trace", 0, 0, 32, "int64"),  # of how many of the likeliest to tell, at each token; 0: no trace
     ("seed", 0, 0, 2**53, "int64"),
 )
+CANDIDATES = 4  # of contrastive search, where no top_k says how many
+TOP = "state_h"  # of what a recurrent network carries, that whose last layer its scores are made of
+SAID, UNSAID = "temperature_said", -1
+FREE = {name: default for name, default, *_ in WISHES}  # these ask for nothing
+SEARCHES = {  # what leaves no room for which others, and why
+    "beams": (("temperature", "top_k", "top_p", "min_p", "contrast"),
+              "several beams look for the likeliest text and draw nothing"),
+    "contrast": (("temperature", "top_p", "min_p"),
+                 "contrastive search takes the best of top_k tokens and draws nothing"),
+}  # fmt: skip
 
 
 def operations(vocabulary: int) -> list[dict[str, Any]]:
-    """The preprocessing of all wishes but the prompt, for a model of so many tokens."""
-    return [
+    """The preprocessing of all wishes but the prompt, for a model of so many tokens.
+
+    The temperature is read twice: only where it was not said may it be passed over.
+    """
+    numbers = [
         {
             "operation": "number", "input": name, "field": name, "default": default, "low": low,
             "high": min(high, vocabulary) if name == "top_k" else high, "dtype": kind,
         }
         for name, default, low, high, kind in WISHES
     ]  # fmt: skip
+    (warmth,) = (o for o in numbers if o["field"] == "temperature")
+    return [*numbers, {**warmth, "input": SAID, "default": UNSAID, "low": UNSAID}]
 
 
 @dataclass(frozen=True)
@@ -55,17 +73,23 @@ class Wish:
 
     length: int
     beams: int
+    contrast: float
+    candidates: int  # of contrastive search
     trace: int
     seed: int
     how: Sampling
 
     @classmethod
     def of(cls, item: Mapping[str, np.ndarray]) -> "Wish":
-        """From a preprocessed item; an older artifact knows fewer wishes than there are now."""
-        given: dict[str, Any] = {
-            name: item[name].item() if name in item else default for name, default, *_ in WISHES
-        }
-        drawn = given["beams"] == 1
+        """From a preprocessed item; an older artifact knows fewer wishes than there are now.
+
+        Raises ``InputError`` for wishes of which one would be passed over.
+        """
+        given: dict[str, Any] = FREE | {name: item[name].item() for name in FREE if name in item}
+        search = searched(given)
+        if search:
+            refuse_idle(search, given, said=SAID in item and item[SAID].item() != UNSAID)
+        drawn = search is None
         how = Sampling(
             temperature=(given["temperature"] if given["temperature"] >= GREEDY else 0) if drawn else 1,
             top_k=given["top_k"] or None if drawn else None,
@@ -73,7 +97,26 @@ class Wish:
             min_p=given["min_p"] or None if drawn else None,
             repetition_penalty=given["repetition_penalty"],
         )
-        return cls(given["length"], given["beams"], given["trace"], given["seed"], how)
+        return cls(
+            length=given["length"], beams=given["beams"], contrast=given["contrast"],
+            candidates=given["top_k"] or CANDIDATES, trace=given["trace"], seed=given["seed"], how=how,
+        )  # fmt: skip
+
+
+def searched(given: Mapping[str, Any]) -> str | None:
+    """What takes the place of dice, if anything does: a key of ``SEARCHES``."""
+    return "beams" if given["beams"] > 1 else "contrast" if given["contrast"] > 0 else None
+
+
+def refuse_idle(search: str, given: Mapping[str, Any], said: bool) -> None:
+    """Raise ``InputError`` for a wish that ``search`` would pass over; ``said``: there is a temperature."""
+    others, why = SEARCHES[search]
+    idle = [n for n in others if given[n] != FREE[n] or (n == "temperature" and said)]
+    if idle:
+        raise InputError(
+            f"{idle[0]} is {given[idle[0]]} and {search} {given[search]}: {why}; leave out"
+            f" {' and '.join(idle)}, or {search}"
+        )
 
 
 def filtered(logits: np.ndarray, written: Sequence[int], how: Sampling) -> Tensor:
@@ -103,6 +146,10 @@ class Lane(Protocol):
         """Logits (n, v) of what comes after ``token`` (n, t), t >= 1, given all that was read before."""
         ...
 
+    def look(self, token: np.ndarray) -> tuple[np.ndarray, Tensor]:
+        """The same, and the vector (n, t, d) after each token, of which the scores there are made."""
+        ...
+
     def select(self, texts: Sequence[int]) -> None:
         """Go on with these texts, in this order."""
         ...
@@ -122,6 +169,10 @@ class Carried:
             self.states = {name: made[f"next_{name}"] for name in self.states}
         return made["logits"]
 
+    def look(self, token: np.ndarray) -> tuple[np.ndarray, Tensor]:
+        steps = [(self.read(one[:, None]), torch.from_numpy(self.states[TOP][:, -1])) for one in token.T]
+        return steps[-1][0], torch.stack([vector for _, vector in steps], dim=1)
+
     def select(self, texts: Sequence[int]) -> None:
         self.states = {name: state[list(texts)] for name, state in self.states.items()}
 
@@ -139,6 +190,12 @@ class Remembered:
             return (
                 self.model.eval().read(torch.from_numpy(token).to(device), self.cache).float().cpu().numpy()
             )
+
+    def look(self, token: np.ndarray) -> tuple[np.ndarray, Tensor]:
+        device = next(self.model.parameters()).device
+        with torch.inference_mode():
+            vectors = self.model.eval().vectors(torch.from_numpy(token).to(device), self.cache)
+            return self.model.scores(vectors[:, -1]).float().cpu().numpy(), vectors.float().cpu()
 
     def select(self, texts: Sequence[int]) -> None:
         self.cache.select(torch.tensor(texts))
@@ -162,6 +219,7 @@ class Writer:
     def write(self, prompts: Sequence[Sequence[int]], wishes: Sequence[Wish]) -> list[list[int]]:
         """Each prompt, of one token or more, with what comes after it."""
         alone = {i: self.search(prompts[i], wish) for i, wish in enumerate(wishes) if wish.beams > 1}
+        alone |= {i: self.contrast(prompts[i], wish) for i, wish in enumerate(wishes) if wish.contrast > 0}
         drawn = [i for i in range(len(wishes)) if i not in alone]
         together = self.draw([prompts[i] for i in drawn], [wishes[i] for i in drawn]) if drawn else []
         found = alone | dict(zip(drawn, together, strict=True))
@@ -204,6 +262,44 @@ class Writer:
         end = len(self.vocabulary)
         found = beam_search(score, start=prompt[-1], end=end, beams=wish.beams, longest=wish.length)
         return [*prompt, *found[0][0].tokens]
+
+    def contrast(self, prompt: Sequence[int], wish: Wish) -> list[int]:
+        """``prompt`` and what contrastive search writes after it: a step of all candidates for each token."""
+        lane = self.comparing(len(prompt) + wish.length)
+        text = list(prompt)
+        logits, seen = lane.look(np.array([text]))
+        for _ in range(wish.length):
+            likely = filtered(logits[0], text, wish.how).softmax(dim=-1)
+            shares, tokens = likely.topk(min(wish.candidates, likely.shape[1]))
+            lane.select([0] * tokens.shape[1])
+            logits, after = lane.look(tokens.T.numpy())
+            try:
+                best = int(
+                    contrastive_choice(shares, after.transpose(0, 1).double(), seen.double(), wish.contrast)
+                )
+            except ValueError as error:
+                raise RunError(str(error)) from error
+            text.append(int(tokens[0, best]))
+            lane.select([best])
+            logits, seen = logits[best : best + 1], torch.cat([seen, after[best : best + 1]], dim=1)
+        return text
+
+    def comparing(self, tokens: int) -> Lane:
+        """A lane for one text that shows the vectors behind its scores. Raises ``InputError`` without one."""
+        lane = self.lane(1, tokens)
+        if not isinstance(lane, Carried) or TOP in lane.states:
+            return lane
+        model = getattr(self.network, "model", None)
+        if hasattr(model, "cache"):
+            most = 2 * (model.cfg.context // 2)  # type: ignore[union-attr]
+            raise InputError(
+                f"contrast looks back at the whole text, {tokens} tokens here, and this model keeps {most};"
+                " ask for a shorter text, or leave out contrast"
+            )
+        raise InputError(
+            "contrast compares vectors that this network does not show, as an exported one does not; answer"
+            " with --backend torch, or leave out contrast"
+        )
 
     def trace(self, text: Sequence[int], wish: Wish) -> list[dict[str, Any]]:
         """For each token that was written, and the ``wish.trace`` likeliest at its place, how likely it was.

@@ -6,7 +6,7 @@ and the new state out. Everything that takes more than one step - generating, sc
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,8 @@ class LanguageModelling:
         if len(vocabulary) < 2:
             raise InputError(f"{path} holds only the character {text[0]!r}; there is nothing to learn")
         width = 128 if len(text) < 300_000 else 256
-        task = cls(vocabulary=vocabulary, states=Config(vocabulary=len(vocabulary), width=width).states)
+        own = Config(vocabulary=len(vocabulary), width=width).states
+        task = cls(vocabulary=vocabulary, states=options.fixed.get("states", own))
         return task, parts(encode(text, vocabulary), WINDOW, WINDOW // 4, facts)
 
     def read_labelled(self, path: Path, options: Options) -> Data:
@@ -104,10 +105,7 @@ class LanguageModelling:
         from fathom.architectures.recurrent.char_lstm import Config
         from fathom.training import AdamW, Experiment, GradientDescent, NextToken, OneCycle
 
-        characters = len(running_text(data.train))
-        batch = 32 if characters > 100_000 else 16
-        epochs = min(40.0, 6.0 * max(1.0, 1_000_000 / characters))  # a short text is read more often
-        steps = max(300, round(epochs * characters / (batch * WINDOW)))
+        batch, steps = course(data)
         return Experiment(
             model=Config(vocabulary=len(self.vocabulary), width=dict(self.states)["state_c"][1], dropout=0.2),
             data=InMemory(data),
@@ -116,6 +114,33 @@ class LanguageModelling:
                 objective=NextToken(),
                 optimizer=AdamW(learning_rate=5e-3),
                 schedule=OneCycle(),
+                clip_norm=1.0,
+            ),
+            batch_size=batch,
+            steps=steps,
+            evaluate_every=max(100, steps // 10),
+            keep="best",
+            seed=seed,
+        )
+
+    @staticmethod
+    def fixed_by(model: Any) -> dict[str, Any]:
+        """What a model that was chosen decides about the task: what is carried from token to token."""
+        return {"states": model.states}
+
+    def proposed(self, model: Any, data: Data, seed: int) -> "Experiment":
+        """A Transformer that was chosen, of sizes ``model``, with the settings of `gpt_shakespeare`."""
+        from fathom.training import AdamW, Experiment, GradientDescent, NextToken, WarmupCosine
+
+        batch, steps = course(data)
+        return Experiment(
+            model=replace(model, vocabulary=len(self.vocabulary)),
+            data=InMemory(data),
+            task=self,
+            learning=GradientDescent(
+                objective=NextToken(),
+                optimizer=AdamW(learning_rate=3e-3, betas=(0.9, 0.99), weight_decay=0.1),
+                schedule=WarmupCosine(),
                 clip_norm=1.0,
             ),
             batch_size=batch,
@@ -254,6 +279,14 @@ class LanguageModelling:
             character = self.vocabulary[detail["target"][i]]
             rows.append((repr(before)[1:-1], repr(character)[1:-1], f"{detail['loss'][i] / math.log(2):.1f}"))
         return Table(("after", "came", "bits"), rows, "Where the model was most wrong.")
+
+
+def course(data: Data) -> tuple[int, int]:
+    """Rows of a batch and steps that suit a text; a short one is read more often."""
+    characters = len(running_text(data.train))
+    batch = 32 if characters > 100_000 else 16
+    epochs = min(40.0, 6.0 * max(1.0, 1_000_000 / characters))
+    return batch, max(300, round(epochs * characters / (batch * WINDOW)))
 
 
 def surprise(

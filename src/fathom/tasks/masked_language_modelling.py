@@ -17,13 +17,14 @@ from torch import Tensor
 from fathom.data.masking import MaskTokens
 from fathom.data.split import Data, InMemory, Tensors
 from fathom.data.windows import Counts, read_text
+from fathom.deployment import longer_texts
 from fathom.deployment.word_pieces import word_pieces
 from fathom.errors import InputError, RunError
 from fathom.fundamentals.decoding.greedy_decoding import checked_logits
 from fathom.fundamentals.tokenizers.word_piece import INSIDE, MARKS, train_word_pieces
 from fathom.report.blocks import Table
 from fathom.report.page import Section
-from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting, stack
+from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting
 from fathom.tasks.language_modelling import scored
 from fathom.training.objectives import IGNORE
 from fathom.training.randomness import uniform
@@ -146,12 +147,11 @@ class MaskedLanguageModelling:
         return (Port("logits", "float32", ("batch", self.length, len(self.vocabulary))),)
 
     def preprocessing(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "operation": "word_pieces", "input": "token", "field": "text", "length": self.length,
-                "vocabulary": list(self.vocabulary), "cased": self.cased, "blanks": True, "longest": 10_000,
-            }
-        ]  # fmt: skip
+        made = {
+            "operation": "word_pieces", "input": "token", "field": "text", "length": self.length,
+            "vocabulary": list(self.vocabulary), "cased": self.cased, "blanks": True, "longest": 10_000,
+        }  # fmt: skip
+        return [made, longer_texts.beyond(made, frame=2)]
 
     def prepare(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return inputs
@@ -163,14 +163,15 @@ class MaskedLanguageModelling:
     def respond(self, network: Network, items: Sequence[Arrays]) -> list[dict[str, Any]]:
         """The ``text`` with its blanks filled, and for each of them, in order, the likeliest pieces.
 
+        ``cut`` says of a text that was too long how much was read; blanks beyond that are not filled.
         Raises ``RunError`` where the network gives no numbers for a blank.
         """
-        token = stack(items)["token"]
+        token = np.stack([item["token"] for item in items])
         logits = np.concatenate(
             [network({"token": token[k : k + ROWS]})["logits"] for k in range(0, len(token), ROWS)]
         )
         answers = []
-        for row, scores in zip(token.copy(), logits, strict=True):
+        for item, row, scores in zip(items, token.copy(), logits, strict=True):
             places = np.flatnonzero(row == self.masks.mask)
             try:
                 seen = checked_logits(torch.from_numpy(scores[places]))
@@ -179,7 +180,8 @@ class MaskedLanguageModelling:
             blanks = [self.likeliest(one) for one in seen]
             row[places] = [best[0][0] for best in blanks]
             told = [[{"token": self.vocabulary[n], "probability": p} for n, p in best] for best in blanks]
-            answers.append({"text": self.text(row.tolist()), "blanks": told})
+            cut = longer_texts.cut(item, self.length, "piece", frame=2)
+            answers.append({"text": self.text(row.tolist()), "blanks": told, **cut})
         return answers
 
     def likeliest(self, logits: Tensor) -> list[tuple[int, float]]:

@@ -14,6 +14,7 @@ from fathom.data import rows
 from fathom.data.columns import missing
 from fathom.data.sheets import Sheet, open_sheet, sample_sheet
 from fathom.data.split import Data, InMemory, Tensors
+from fathom.deployment import longer_texts
 from fathom.deployment.json_values import brief
 from fathom.deployment.preprocessing import OPERATIONS, words
 from fathom.errors import InputError, RunError, unknown
@@ -104,6 +105,11 @@ class TextClassification:
         return "" if self.unit == "character" else " "
 
     @property
+    def frame(self) -> int:
+        """How many marks stand around a text."""
+        return 2 if self.unit == "piece" else 0
+
+    @property
     def unknown(self) -> int:
         """The number of what is not in the vocabulary."""
         return self.vocabulary.index(FRAMED[1] if self.unit == "piece" else SPECIAL[1])
@@ -186,9 +192,11 @@ class TextClassification:
         read = {"input": "tokens", "field": self.text}
         known = {"vocabulary": list(self.vocabulary), "length": self.length}
         if self.unit == "piece":
-            return [{"operation": "word_pieces", **read, **known, **({"cased": True} if self.cased else {})}]
-        unknown = {"unit": self.unit, "unknown": self.unknown, "padding": PADDING}
-        return [{"operation": "tokens", **read, **known, **unknown}]
+            made = {"operation": "word_pieces", **read, **known, **({"cased": True} if self.cased else {})}
+        else:
+            unknown = {"unit": self.unit, "unknown": self.unknown, "padding": PADDING}
+            made = {"operation": "tokens", **read, **known, **unknown}
+        return [made, longer_texts.beyond(made, self.frame)]
 
     def prepare(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         return inputs
@@ -202,7 +210,7 @@ class TextClassification:
         return one_shot(lambda arrays: network(arrays) | arrays, items, self.answer)
 
     def answer(self, read: Arrays) -> dict[str, Any]:
-        """The surest label, and the probability of each."""
+        """The surest label, the probability of each, and what was left out of a long text."""
         shares = read["probabilities"]
         if not np.isfinite(shares).all():
             raise RunError(
@@ -211,7 +219,8 @@ class TextClassification:
                 " earlier checkpoint"
             )
         named = {label: float(p) for label, p in zip(self.labels, shares, strict=True)}
-        return {"label": self.labels[int(shares.argmax())], "probabilities": named}
+        cut = longer_texts.cut(read, self.length, self.unit, padding=PADDING, frame=self.frame)
+        return {"label": self.labels[int(shares.argmax())], "probabilities": named, **cut}
 
     def examples(self) -> list[Any]:
         plain = [word for word in self.vocabulary[:5000] if word not in FRAMED + SPECIAL]

@@ -16,6 +16,7 @@ from typing import Any
 from fathom import catalog, evidence
 
 ROOT = catalog.ROOT.parents[1]
+PEERS = ("torchvision", "timm")  # that have the convolutional families
 MARK = re.compile(r"<!-- (record|table|file): ([^>]*?) -->(.*?)<!-- end -->", re.DOTALL)
 
 
@@ -237,6 +238,25 @@ def models_table() -> str:
     return "\n".join(rows)
 
 
+def families_table() -> str:
+    """Convolutional networks twice: with the same switches; ours as they come, theirs at their best."""
+    try:
+        defaults = {row["what"]: row["ratio"] for row in result("architecture_defaults")["rows"]}
+    except FileNotFoundError:
+        defaults = {}  # not measured yet
+    rows = [
+        "| what | same switches as torchvision's | our defaults, torchvision at its best"
+        " | our defaults, timm at its best |",
+        "|" + "---|" * 4,
+    ]
+    for row in result("architectures")["rows"]:
+        what = row["what"]
+        if ": milliseconds, " in what and "ONNX" not in what:
+            told = [defaults.get(f"{what}, our defaults, {peer} at its best", "-") for peer in PEERS]
+            rows.append(f"| {what.replace(' milliseconds,', '')} | {row['ratio']} | {' | '.join(told)} |")
+    return "\n".join(rows)
+
+
 def photographs_table() -> str:
     """What recipes on CIFAR-10 reach, the best first."""
     rows = [
@@ -262,6 +282,7 @@ def photographs_table() -> str:
 
 TABLES = {
     "models": models_table,
+    "families": families_table,
     "photographs": photographs_table,
     "claims": claims_table,
     "primitives": primitives_table,

@@ -48,6 +48,7 @@ def fit(
 ) -> Run:
     """Train on the data at a path: ``fit("photos/")``, or ``fit(net, "photos/")`` with an ``nn.Module``.
 
+    In place of a module may stand the name of a system that the task offers: ``fit("gpt2", "book.txt")``.
     ``time`` ("5m", "90s", seconds) bounds the whole call, the first import of torch excepted; ``steps``
     fixes the length instead. ``optimizer`` is a live ``torch.optim`` optimizer of the module, and
     ``loss(output, target)`` a function in the place of the task's loss. The task is recognised from the
@@ -59,15 +60,15 @@ def fit(
     which ``start_as`` says the size where its names do not. Which parts move, from when on and how fast is
     chosen by the number of rows, and said.
     """
-    model, place = (None, Path(model)) if data is None else (model, Path(data))
+    model, system, place = told_apart(model, data)
     import torch  # noqa: F401 - first, since the budget does not pay for it
 
     budget = bounded(time, steps)
     set_threads(threads)
     given = [*settings, *([("steps", str(steps))] if steps is not None else [])]
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
-    source = beginning(start, start_as, model, place)
-    plan = propose(place, options, given, model, optimizer, balance, say, source, budget, task)
+    source = beginning(start, start_as, model or system, place)
+    plan = propose(place, options, given, model, optimizer, balance, say, source, budget, task, system)
     run = begin(out, plan.name, {"origin": plan.origin | {"own_loss": name_of(loss)}, "extra": plan.extra})
     with clean_refusal(run):
         session = Session(
@@ -76,6 +77,13 @@ def fit(
         )  # fmt: skip
         carry_out(session, source, model, plan.found)
     return run
+
+
+def told_apart(model: Any, data: str | Path | None) -> tuple[Any, str | None, Path]:
+    """A module, or the name of a system, and where the data is, which may stand alone in the first place."""
+    if data is None:
+        return None, None, Path(model)
+    return (None, model, Path(data)) if isinstance(model, str) else (model, None, Path(data))
 
 
 def carry_out(
@@ -109,6 +117,10 @@ def beginning(start: str | Path | None, start_as: str | None, model: Any, data: 
         if start_as is not None:
             raise InputError(f"--as {start_as} tells what the file of --from is; give that too")
         return None
+    if isinstance(model, str):
+        raise InputError(
+            f"give --model {model} or --from {start}, not both: what is trained brings its model"
+        )
     if model is not None:
         raise InputError(
             "give a module or start, not both: weights of a module are loaded by its constructor"
@@ -140,6 +152,7 @@ def propose(
     source: "Source | None",
     budget: "Budget | None",
     kind: str | None,
+    system: str | None,
 ) -> Proposal:
     """Recognise the data, where ``kind`` does not name the task, read it, and say what was seen."""
     import torch
@@ -163,6 +176,7 @@ def propose(
         "settings": [list(p) for p in settings], "own_model": model is not None,
         "time": budget and budget.seconds,
         "start": source and source.described, "module": None if model is None else brought(model),
+        "system": system,
     }  # fmt: skip
     experiment, loaded = build(origin, model, optimizer, source, tell)
     chosen = decide(balance, experiment, loaded, say)
@@ -227,16 +241,21 @@ def build(
 
     A live module and optimizer take their places in it, or the model of a source does.
     """
+    from fathom.verbs.choosing import sizes
     from fathom.verbs.live_module import decided, taken_up
 
+    kind = catalog.task(origin["task"])
+    chosen = sizes(origin.get("system"), origin["task"])
+    fixed = kind.fixed_by(chosen) if chosen else source.fixed if source else decided(origin)
     options = Options(
         target=origin["target"], text=origin["text"], skip_bad=origin["skip_bad"], seed=origin["seed"],
-        fixed=source.fixed if source else decided(origin),
+        fixed=fixed,
     )  # fmt: skip
-    task, data = catalog.task(origin["task"]).read(Path(origin["path"]), options)
+    task, data = kind.read(Path(origin["path"]), options)
     for line in data.facts.get("said", ()):
         say(line)
-    experiment = task.experiment(data, origin["seed"])
+    seed = origin["seed"]
+    experiment = task.proposed(chosen, data, seed) if chosen else task.experiment(data, seed)
     if source is not None:
         from fathom.verbs.transfer import adapted
 
@@ -259,7 +278,10 @@ def suit(model: Any, experiment: "Experiment", data: "Data") -> None:
         with torch.no_grad():
             made = experiment.task.finish(model(*prepared))
     except Exception as error:
-        raise InputError(f"the module does not take this data, a batch of shape {shapes}: {error}") from error
+        from fathom.verbs.live_module import larger
+
+        refused = f"the module does not take this data, a batch of shape {shapes}: {error}"
+        raise InputError(refused + larger(model, prepared)) from error
     for port, value in zip(experiment.task.outputs(), made, strict=True):
         wanted = tuple(len(prepared[0]) if n == "batch" else n for n in port.shape)
         fits = len(wanted) == value.ndim and all(

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from fathom.settings import to_json
 from fathom.training import Experiment, GradientDescent, Live, WarmupCosine
@@ -19,6 +20,8 @@ from fathom.verbs.transfer import plan, prepared, say_how, tupled
 
 if TYPE_CHECKING:
     from fathom.data.split import Data
+
+LARGER = (2, 4, 8, 16, 32)  # times the side of pictures that were refused, tried in turn
 
 
 def brought(model: nn.Module) -> dict[str, Any]:
@@ -79,3 +82,35 @@ def refined(
     )
     how = plan(model, tuple(new), min(counts.values()), say)
     return replace(experiment, learning=replace(learning, schedule=WarmupCosine(), **how))
+
+
+def larger(model: nn.Module, given: Sequence[Tensor]) -> str:
+    """The end of the message about a ``model`` that refuses what it is given: the pictures that it takes.
+
+    Empty where that is no picture, and where a larger one does not help. The tries are made without memory
+    for any number, so they cost little.
+    """
+    if len(given) != 1 or given[0].ndim != 4:
+        return ""
+    batch, refused = given[0][:1], min(given[0].shape[-2:])
+    shapes = {name: t.to("meta") for name, t in (*model.named_parameters(), *model.named_buffers())}
+
+    @torch.no_grad()
+    def takes(side: int) -> bool:
+        try:
+            picture = batch.new_empty((1, batch.shape[1], side, side), device="meta")
+            torch.func.functional_call(model, shapes, (picture,))
+        except Exception:  # what a module of one's own raises is not known
+            return False
+        return True
+
+    taken = next((refused * n for n in LARGER if takes(refused * n)), None)
+    if taken is None or takes(refused):
+        return ""
+    while taken - refused > 1:
+        side = (refused + taken) // 2
+        refused, taken = (refused, side) if takes(side) else (side, taken)
+    return (
+        f"; the smallest pictures that it takes are of {taken}x{taken} pixels: give such, or a module that is"
+        " made for small ones"
+    )

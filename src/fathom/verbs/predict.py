@@ -1,6 +1,6 @@
 """Predict: answers of a run's artifact for new items."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,29 @@ def predict(
 def _chunk(artifact: Artifact, items: Sequence[Any], first: int, skip_bad: bool) -> list[dict[str, Any]]:
     decoded: dict[int, Any] = {}
     answers: dict[int, dict[str, Any]] = {}
+
+    def refuse(i: int, error: InputError) -> None:
+        item = items[i]
+        name = item if isinstance(item, str | Path) and len(str(item)) < 200 else f"item {first + i}"
+        if not skip_bad:
+            raise InputError(f"{name}: {error}") from error
+        answers[i] = {"error": str(error)}
+
     for i, item in enumerate(items):
         try:
             decoded[i] = artifact.decode(as_item(item))
         except InputError as error:
-            name = item if isinstance(item, str | Path) and len(str(item)) < 200 else f"item {first + i}"
-            if not skip_bad:
-                raise InputError(f"{name}: {error}") from error
-            answers[i] = {"error": str(error)}
-    if decoded:
-        answers |= dict(zip(decoded, artifact.respond(list(decoded.values())), strict=True))
+            refuse(i, error)
+    try:
+        answers |= (
+            dict(zip(decoded, artifact.respond(list(decoded.values())), strict=True)) if decoded else {}
+        )
+    except InputError:  # some wishes contradict each other, which the task sees: each alone, to name it
+        for i, arrays in decoded.items():
+            try:
+                answers[i] = artifact.respond([arrays])[0]
+            except InputError as error:
+                refuse(i, error)
     return [answers[i] for i in range(len(items))]
 
 
@@ -61,8 +74,16 @@ def as_item(item: Any) -> Any:
     return item
 
 
-def items_of(place: Path) -> Iterator[tuple[str, Any]]:
-    """(name, item) of everything in a file or folder: pictures, rows of a table, lines of text."""
+def texts_of(operations: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The parts of an item that are texts, by the preprocessing of a model."""
+    return {o["field"] for o in operations if o["operation"] in ("tokens", "word_pieces") and o.get("field")}
+
+
+def items_of(place: Path, texts: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
+    """(name, item) of everything in a file or folder: pictures, rows of a table, lines of text.
+
+    In the columns ``texts`` of a table, "NA" and the like are texts as others are, and so is an empty cell.
+    """
     from fathom.data.formats import jsonl, table
 
     if not place.exists():
@@ -72,12 +93,12 @@ def items_of(place: Path) -> Iterator[tuple[str, Any]]:
         if not files:
             raise InputError(f"{place} is empty: there is nothing to predict")
         for file in files:
-            yield from items_of(file)
+            yield from items_of(file, texts)
     elif place.suffix.lower() in (".csv", ".tsv", ".parquet"):
-        for i, row in enumerate(table.read(place).rows()):
+        for i, row in enumerate(table.read(place, texts=texts).rows()):
             yield f"{place}:{i + 1}", row
     elif place.suffix.lower() in (".jsonl", ".ndjson"):
-        for i, row in enumerate(jsonl.read(place).rows()):
+        for i, row in enumerate(jsonl.read(place, texts=texts).rows()):
             yield f"{place}:{i + 1}", row
     elif place.suffix.lower() == ".txt":
         for i, line in enumerate(place.read_text(encoding="utf-8").splitlines()):

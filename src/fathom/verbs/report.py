@@ -98,6 +98,7 @@ def repeat(origin: dict[str, Any]) -> str:
     words = [w for name, value in origin["settings"] for w in ("--set", f"{name}={value}")]
     if origin["kind"] == "fit" and not origin["own_model"]:
         words += [w for n in ("target", "text") if origin[n] for w in (f"--{n}", origin[n])]
+        words += ["--model", origin["system"]] if origin.get("system") else []
         words += ["--skip-bad"] * origin["skip_bad"] + (
             ["--seed", str(origin["seed"])] if origin["seed"] else []
         )

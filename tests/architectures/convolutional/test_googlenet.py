@@ -178,6 +178,25 @@ def test_feature_maps_by_name() -> None:
     }
 
 
+@pytest.mark.parametrize("stem", ["7x7", "3x3"])
+@pytest.mark.parametrize("stages", range(1, 8))
+def test_the_least_side_is_the_one_of_which_the_poolings_leave_something(stem: Any, stages: int) -> None:
+    cfg = replace(SMALL, blocks=((ROW,),) * stages, auxiliary=(), stem=stem, image_size=1000)
+    with torch.device("meta"):
+        body = cfg.build().eval().body
+    body(torch.empty(1, 3, cfg.least_size, cfg.least_size, device="meta"))
+    with pytest.raises(RuntimeError):
+        body(torch.empty(1, 3, cfg.least_size - 1, 1000, device="meta"))
+
+
+def test_pictures_that_are_too_small_are_refused() -> None:
+    model = Config(classes=2, image_size=15).build().eval()
+    assert model(torch.randn(1, 3, 15, 20), auxiliary=True)[0].shape == (1, 2)
+    for attempt in (model, model.features, lambda image: model(image, auxiliary=True)):
+        with pytest.raises(ValueError, match=r"image is 14x20 pixels; .* takes 15 pixels or more on a side"):
+            attempt(torch.randn(1, 3, 14, 20))
+
+
 def test_weights_of_torchvision_for_other_channels_and_classes(tmp_path: Path, capsys: Any) -> None:
     """A file without auxiliary heads, as torchvision hands it on; grey pictures, a head of one's own."""
     theirs = randomized(torchvisions(num_classes=9, aux_logits=False))
@@ -205,6 +224,11 @@ def test_weights_of_torchvision_for_other_channels_and_classes(tmp_path: Path, c
         ({"auxiliary_widths": (8, 0)}, "auxiliary_widths is"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"transform_input": True, "channels": 1}, "for 3 channels; channels is 1"),
+        (
+            {"image_size": 14},
+            "image_size is 14; a GoogLeNet of 3 stages .* takes 15 pixels or more on a side; stem='3x3'",
+        ),
+        ({"image_size": 1, "stem": "3x3"}, "image_size is 1; .* takes 2 pixels or more on a side$"),
     ],
 )
 def test_impossible_sizes_are_named(wrong: dict[str, Any], message: str) -> None:

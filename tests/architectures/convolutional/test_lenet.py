@@ -124,7 +124,7 @@ def test_the_weights_that_the_package_carries_read_digits() -> None:
 def test_with_other_classes_the_carried_weights_get_a_new_head() -> None:
     known, model = lenet.lenet5("MNIST"), lenet.lenet5("MNIST", classes=3)
     assert torch.equal(model.c3.weight, known.c3.weight) and model.output.weight.shape == (3, 84)
-    with pytest.raises(InputError, match="EMNIST.*MNIST"):
+    with pytest.raises(InputError, match=r"EMNIST.*MNIST"):
         lenet.lenet5("EMNIST")
 
 

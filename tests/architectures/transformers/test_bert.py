@@ -194,18 +194,20 @@ def test_an_output_matrix_of_its_own_is_refused() -> None:
 
 
 # -- folders as transformers saves them -----------------------------------------------------------
-def saved(folder: Path, kind: str = "BertForMaskedLM", **changed: Any) -> Any:
+def saved(folder: Path, kind: str = "BertForMaskedLM", *, shards: str = "1GB", **changed: Any) -> Any:
     """The model of transformers in ``folder``, its config.json changed in some places."""
     made = theirs(kind)
-    made.save_pretrained(folder)
+    made.save_pretrained(folder, max_shard_size=shards)
     told = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(told | changed))
     return made
 
 
+@pytest.mark.parametrize("shards", ["1GB", "20KB"])
 @pytest.mark.parametrize("kind", ["BertForMaskedLM", "BertForSequenceClassification"])
-def test_a_folder_of_transformers_is_opened(tmp_path: Path, kind: str) -> None:
-    other, given = saved(tmp_path, kind), texts(False)
+def test_a_folder_of_transformers_is_opened(tmp_path: Path, kind: str, shards: str) -> None:
+    other, given = saved(tmp_path, kind, shards=shards), texts(False)
+    assert (len(list(tmp_path.glob("*.safetensors"))) == 1) == (shards == "1GB")
     model = bert.from_folder(tmp_path)
     assert model.cfg == (SMALL if kind == "BertForMaskedLM" else CLASSES)
     torch.testing.assert_close(model(*given[:2]), asked(other, given).logits, rtol=1e-5, atol=1e-5)
@@ -221,6 +223,14 @@ def test_our_weights_open_in_transformers(tmp_path: Path) -> None:
     save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
     other = BertForMaskedLM.from_pretrained(tmp_path).eval()
     torch.testing.assert_close(asked(other, given).logits, model(*given[:2]), rtol=1e-5, atol=1e-5)
+
+
+def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:
+    saved(tmp_path, shards="20KB")
+    gone = sorted(tmp_path.glob("*.safetensors"))[1]
+    gone.unlink()
+    with pytest.raises(InputError, match=gone.name):
+        bert.from_folder(tmp_path)
 
 
 @pytest.mark.parametrize(

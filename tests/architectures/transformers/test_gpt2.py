@@ -194,17 +194,19 @@ def test_dropout_is_there_in_training_only() -> None:
 
 
 # -- folders as transformers saves them -----------------------------------------------------------
-def saved(folder: Path, **changed: Any) -> Any:
+def saved(folder: Path, *, shards: str = "1GB", **changed: Any) -> Any:
     """The model of transformers in ``folder``, its config.json changed in some places."""
     made = theirs()
-    made.save_pretrained(folder)
+    made.save_pretrained(folder, max_shard_size=shards)
     told = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(told | changed))
     return made
 
 
-def test_a_folder_of_transformers_is_opened(tmp_path: Path, capsys: Any) -> None:
-    other = saved(tmp_path)
+@pytest.mark.parametrize("shards", ["1GB", "20KB"])
+def test_a_folder_of_transformers_is_opened(tmp_path: Path, capsys: Any, shards: str) -> None:
+    other = saved(tmp_path, shards=shards)
+    assert (len(list(tmp_path.glob("*.safetensors"))) == 1) == (shards == "1GB")
     model = gpt2.from_folder(tmp_path)
     assert model.cfg == SMALL and "tensors copied (100.0% of the model filled)" in capsys.readouterr().err
     token = torch.randint(19, (2, 9))
@@ -223,6 +225,14 @@ def test_our_weights_open_in_transformers(tmp_path: Path) -> None:
     other = GPT2LMHeadModel.from_pretrained(tmp_path)
     token = torch.randint(19, (2, 9))
     torch.testing.assert_close(other(token).logits, model(token), rtol=1e-5, atol=1e-5)
+
+
+def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:
+    saved(tmp_path, shards="20KB")
+    gone = sorted(tmp_path.glob("*.safetensors"))[1]
+    gone.unlink()
+    with pytest.raises(InputError, match=gone.name):
+        gpt2.from_folder(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,27 @@ def test_plain_text(serve: Any, newborn: Any) -> None:
     assert client.post(b"\xff", kind="text/plain").status == 400
 
 
+def test_a_text_that_is_cut_is_said_with_its_answer_alone(serve: Any, newborn: Any) -> None:
+    served = newborn("text_cnn")
+    client, length = serve(served), served.task.length
+    (name,) = client.app.bodies.fields
+    short, long = "good", "good " * (length + 3)
+    told = f"only the first {length} of {length + 3} words were read"
+    answers = client.post({"items": [{name: short}, {name: long}]}).json()["items"]
+    assert [answer.get("cut") for answer in answers] == [None, told]
+    assert client.post(long.encode(), kind="text/plain").json()["cut"] == told
+    assert [answer.get("cut") for answer in served.predict([short, long])] == [None, told]
+
+
+def test_beams_and_a_temperature_do_not_go_together(serve: Any, newborn: Any) -> None:
+    client = serve(newborn("char_lstm"))
+    wish = {"prompt": "", "length": 3}
+    assert client.post(wish | {"beams": 2}).json()["tokens"] == 3
+    refused = client.post(wish | {"beams": 2, "temperature": 0.8})
+    assert refused.status == 400 and "temperature is 0.8 and beams 2" in refused.json()["error"]
+    assert client.post(wish | {"contrast": 0.6, "top_k": 2}).json()["tokens"] == 3
+
+
 # -- Open Inference Protocol ----------------------------------------------------------------------
 def test_metadata_and_health(client: Any) -> None:
     assert client("GET", "/v2").json()["extensions"] == []

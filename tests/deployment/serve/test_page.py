@@ -229,6 +229,10 @@ def test_type_a_text(browser: Any, serving: Any, newborn: Any) -> None:
     visit.status()
     name = visit.page.locator("text-input").get_attribute("field")
     assert visit.text(".answer") == served.predict([{name: "good film"}])[0]["label"]
+    assert "were read" not in visit.text("label-output")
+    visit.page.locator("textarea").fill("good " * 40)
+    visit.page.locator("textarea").press("Control+Enter")
+    visit.page.locator("label-output", has_text=f"only the first {served.task.length} of 40 words").wait_for()
     visit.close()
 
 

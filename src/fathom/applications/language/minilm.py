@@ -225,6 +225,18 @@ def from_folder(folder: str | Path, *, classes: int = 2) -> MiniLM:
     return filled(Config(classes=classes, **shared).build(), state)
 
 
+def to_transformers(model: MiniLM) -> dict[str, Tensor]:
+    """The encoder as a BertModel without its pooler names it, for its own strict load.
+
+    The linear layer, which transformers has not, is left out.
+    """
+    from fathom.training.weight_map import inverse, translate
+
+    own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("body.")}
+    names = translate(own, inverse(UPSTREAMS["transformers"]))
+    return {names[name]: tensor for name, tensor in own.items()}
+
+
 def vocabulary() -> tuple[str, ...]:
     """The word pieces of the published encoder. Raises ``InputError`` that says how to get them."""
     from fathom.data.places import hash_of

@@ -53,6 +53,8 @@ CARD = Card(
         " phi = 1/2, 1, 2, ... 6, rounded by hand, and larger than it from B4 on.",
         "Padding is symmetric and normalisation as torchvision's unless tensorflow=True asks for what the"
         " authors' weights need: SAME padding and an epsilon of 0.001.",
+        "EfficientNetV2 (Tan and Le 2021, arXiv 2104.00298), the +v2 of the roadmap's row, is left out: its"
+        " early blocks have one whole 3x3 convolution in the place of two, and a new search found its sizes.",
         "On CIFAR-10, small and for minutes on a processor, it does not beat a plain network of as many"
         " parameters (recipes cifar10_efficientnet and cifar10_floor): it was searched for large pictures.",
         "Running statistics move by 0.1 a step; the authors' 0.01 needs long runs. B5 to B7 keep 0.01, as in"

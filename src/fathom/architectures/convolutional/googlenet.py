@@ -118,6 +118,24 @@ class Config:
             raise ValueError(f"auxiliary names {unknown}; the blocks are {', '.join(self.block_channels)}")
         if self.transform_input and self.channels != len(IMAGENET_MEAN):
             raise ValueError(f"transform_input is for 3 channels; channels is {self.channels}")
+        if self.image_size < self.least_size:
+            raise ValueError(f"image_size is {self.image_size}; {self.least}")
+
+    @property
+    def least_size(self) -> int:
+        """The smallest side in pixels of which the last pooling leaves anything."""
+        side = 1  # of the map after each pooling, from the last one back
+        for number in range(2 + len(self.blocks), 3, -1):
+            side = 2 * side - (number == 5)  # a window of 2x2 may hang over by one pixel
+        return 8 * side - 1 if self.stem == "7x7" else side  # so may its convolution, not its two poolings
+
+    @property
+    def least(self) -> str:
+        """The end of a message about pictures that are too small."""
+        stages = f"{len(self.blocks)} stage{'s' if len(self.blocks) > 1 else ''}"
+        small = "; stem='3x3' takes smaller ones" if self.stem == "7x7" else ""
+        least = f"{self.least_size} pixels or more on a side"
+        return f"a GoogLeNet of {stages} with this stem takes {least}{small}"
 
     @property
     def block_channels(self) -> dict[str, int]:
@@ -252,7 +270,11 @@ class GoogLeNet(nn.Module):
                 he_normal_(module.weight)
 
     def forward(self, image: Float[Tensor, "b c h w"], auxiliary: bool = False) -> Any:
-        """Logits (b, classes); with ``auxiliary`` a tuple: those, then those of each head on the way."""
+        """Logits (b, classes); with ``auxiliary`` a tuple: those, then those of each head on the way.
+
+        Raises ``ValueError`` for pictures of which the poolings leave nothing.
+        """
+        image = self.checked(image)
         if not auxiliary:
             return self.classify(self.body(image))
         if not self.auxiliary:
@@ -270,12 +292,22 @@ class GoogLeNet(nn.Module):
         return self.head(self.dropout(x.mean(dim=(2, 3))))
 
     def features(self, image: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
-        """The maps (b, channels, rows, columns) after the stem and each stage, by name."""
+        """The maps (b, channels, rows, columns) after the stem and each stage, by name.
+
+        Raises ``ValueError`` as the model itself does.
+        """
         found: dict[str, Tensor] = {}
-        x = image
+        x = self.checked(image)
         for name, part in self.body.named_children():
             x = found[name] = part(x)
         return found
+
+    def checked(self, image: Tensor) -> Tensor:
+        """``image`` itself, if both sides are long enough."""
+        height, width = image.shape[-2:]
+        if min(height, width) < self.cfg.least_size:
+            raise ValueError(f"image is {height}x{width} pixels; {self.cfg.least}")
+        return image
 
 
 @dataclass(frozen=True, kw_only=True)

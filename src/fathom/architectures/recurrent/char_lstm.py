@@ -210,6 +210,9 @@ class CharLSTM(nn.Module):
         return self.head(self.dropout(x)), state_h, state_c
 
 
+FITS = "language_modelling"  # the kind of task that takes it by itself
+
+
 def tiny() -> "Experiment":
     """The smallest complete run: a nursery rhyme learned by heart, a second on one core. Tests run it."""
     from fathom.data.split import Data, InMemory

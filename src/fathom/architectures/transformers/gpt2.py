@@ -219,8 +219,13 @@ class GPT2(nn.Module):
 
         A prompt is read at once, then token by token. Raises ``ValueError`` beyond the context.
         """
+        return self.scores(self.vectors(token, cache)[:, -1])
+
+    @torch.no_grad()
+    def vectors(self, token: Int[Tensor, "b t"], cache: KeyValueCache) -> Float[Tensor, "b t d"]:
+        """Read on: what ``scores`` takes after each of ``token``; contrastive search compares these."""
         x = self.positions(self.embedding(token), cache.length)
-        return self.scores(self.body(x, cache.admit(token.shape[1]), cache)[:, -1])
+        return self.body(x, cache.admit(token.shape[1]), cache)
 
     def step(self, token: Int[Tensor, "b"], states: Sequence[Float[Tensor, "b ..."]]) -> tuple[Tensor, ...]:
         """Scores (b, v) after one more token, and the new states; zeros are the states before the first.
@@ -375,6 +380,10 @@ def filled(model: GPT2, weights: Any) -> GPT2:
 
         load_weights(model, weights, head=(), upstreams=UPSTREAMS, before=from_transformers)
     return model
+
+
+FITS = "language_modelling"  # the kind of task that `fathom fit --model gpt2` is for
+CHOSEN = Config(vocabulary=2, context=128, width=128, layers=4, heads=4)  # the text brings its vocabulary
 
 
 def tiny() -> "Experiment":

@@ -255,9 +255,14 @@ class Llama(nn.Module):
 
         A prompt is read at once, then token by token. Raises ``ValueError`` where the cache is full.
         """
+        return self.scores(self.vectors(token, cache)[:, -1])
+
+    @torch.no_grad()
+    def vectors(self, token: Int[Tensor, "b t"], cache: KeyValueCache) -> Float[Tensor, "b t d"]:
+        """Read on: what ``scores`` takes after each of ``token``; contrastive search compares these."""
         mask = cache.admit(token.shape[1])
         place = torch.arange(cache.start, cache.length, device=token.device)
-        return self.scores(self.body(token, place, mask, cache)[:, -1])
+        return self.body(token, place, mask, cache)
 
     def step(self, token: Int[Tensor, "b"], states: Sequence[Float[Tensor, "b ..."]]) -> tuple[Tensor, ...]:
         """Scores (b, v) after one more token, and the new states; zeros are the states before the first.
@@ -474,6 +479,12 @@ def told_config(found: Any) -> Config:
         tied=found.require("tie_word_embeddings", False, True, default=False),
         epsilon=found.real("rms_norm_eps", 1e-6),
     )
+
+
+FITS = "language_modelling"  # the kind of task that `fathom fit --model llama` is for
+CHOSEN = Config(  # the text brings its vocabulary
+    vocabulary=2, context=128, width=128, layers=4, heads=4, groups=2, hidden=344, window=48
+)
 
 
 def tiny() -> "Experiment":

@@ -1,6 +1,7 @@
 """JSON lines: one object a line, as a table."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ from fathom.data.formats.table import SAMPLE, Table, build, complain, decode
 from fathom.errors import InputError
 
 
-def read(path: Path, *, skip_bad: bool = False, limit: int | None = None) -> Table:
+def read(
+    path: Path, *, skip_bad: bool = False, limit: int | None = None, texts: Collection[str] = ()
+) -> Table:
     """The objects in ``path`` as rows, the first ``limit`` if given; a key that one lacks is a missing cell.
 
     A line that is no JSON object raises ``InputError`` with its number, or is left out with ``skip_bad``.
-    Lists and objects inside an object become text.
+    Lists and objects inside an object become text. Keys named in ``texts`` hold texts, as in `table.read`.
     """
     if not path.is_file():
         raise InputError(f"{path} is no file; give a .jsonl file with one object a line")
@@ -38,4 +41,4 @@ def read(path: Path, *, skip_bad: bool = False, limit: int | None = None) -> Tab
         rows.append({k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in value.items()})
         lines.append(i)
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return build(path, {n: [row.get(n) for row in rows] for n in names}, lines, bad)
+    return build(path, {n: [row.get(n) for row in rows] for n in names}, lines, bad, texts=texts)

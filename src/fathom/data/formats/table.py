@@ -3,7 +3,8 @@
 Every row keeps the line it came from, so that what is wrong can be named by path and line. How cells are
 understood, without guessing more than that:
 
-missing      empty, or one of NA, N/A, NaN, nan, NULL, null, None, ?
+missing      empty, or one of NA, N/A, NaN, nan, NULL, null, None, ?; in a column that is known to hold texts
+             these are texts like others
 numeric      every other cell is a finite number. Thousands separators ("1,234") count only when all cells
              read as numbers with them, decimal commas ("0,5") only when all do and the delimiter is no comma.
              "007" is a name: a number does not begin with a zero that says nothing
@@ -17,7 +18,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,20 +63,23 @@ class Table:
         return sum(value is None for value in self.columns[name])
 
 
-def read(path: Path, *, skip_bad: bool = False, limit: int | None = None) -> Table:
+def read(
+    path: Path, *, skip_bad: bool = False, limit: int | None = None, texts: Collection[str] = ()
+) -> Table:
     """The table in ``path``; of the first ``limit`` rows if that is given.
 
+    Columns named in ``texts`` hold texts: their cells stay as they were written, without space around them.
     A row that cannot be read raises ``InputError`` with its line, or is left out and noted with
     ``skip_bad``. So does a file that is no table, has two columns of one name, or no header.
     """
     if not path.is_file():
         raise InputError(f"{path} is no file; give a CSV, TSV or Parquet table")
     if path.suffix.lower() == ".parquet":
-        return parquet(path, limit)
+        return parquet(path, limit, texts)
     whole = limit is None or path.stat().st_size <= SAMPLE
     text = decode(path, None if whole else SAMPLE)
     sign = delimiter_of(text, "\t" if path.suffix.lower() == ".tsv" else ",")
-    return build(path, *parse(path, text, sign, skip_bad, limit, whole), comma=sign != ",")
+    return build(path, *parse(path, text, sign, skip_bad, limit, whole), comma=sign != ",", texts=texts)
 
 
 def build(
@@ -85,14 +89,22 @@ def build(
     bad: Sequence[str],
     *,
     comma: bool = False,
+    texts: Collection[str] = (),
 ) -> Table:
-    """Normalise cells and say what each column holds; with ``comma``, "0,5" may be a number."""
+    """Normalise cells and say what each column holds; with ``comma``, "0,5" may be a number.
+
+    Nothing is made of the cells of ``texts``, whatever the column looks like.
+    """
     if not columns or not lines:
         left = f" ({len(bad)} were left out: {bad[0]})" if bad else ""
         raise InputError(f"{path} holds no rows{left}; a table needs a header and rows below it")
     cleaned: dict[str, list[Any]] = {}
     kinds: dict[str, str] = {}
     for name, cells in columns.items():
+        if name in texts:
+            kinds[name] = "text"
+            cleaned[name] = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
+            continue
         cells = [clean(cell) for cell in cells]
         kinds[name], style = understood(name, cells, comma)
         cleaned[name] = [number(cell, style) for cell in cells] if kinds[name] == "numeric" else cells
@@ -208,7 +220,7 @@ def complain(reason: str, skip_bad: bool, bad: list[str]) -> None:
     bad.append(reason)
 
 
-def parquet(path: Path, limit: int | None) -> Table:
+def parquet(path: Path, limit: int | None, texts: Collection[str] = ()) -> Table:
     """A Parquet file; its columns hold text, numbers, true/false or dates, no lists and no bytes."""
     try:
         import pyarrow
@@ -231,7 +243,7 @@ def parquet(path: Path, limit: int | None) -> Table:
         raise InputError(f"{path} has two columns of the same name; give every column its own")
     stored = stored if limit is None else stored.slice(0, limit)
     columns = {name: stored.column(name).to_pylist() for name in stored.column_names}
-    return build(path, columns, range(1, stored.num_rows + 1), ())
+    return build(path, columns, range(1, stored.num_rows + 1), (), texts=texts)
 
 
 def clean(cell: Any) -> Any:

@@ -135,7 +135,8 @@ class ImageInput extends HTMLElement {
 
 /** Fields for the numbers that may be told beside an item, such as a length or a seed. */
 function settings(about) {
-  const wanted = about.preprocessing.filter((o) => o.operation === "number" && o.field);
+  const wanted = about.preprocessing.filter((o, i, all) =>
+    o.operation === "number" && o.field && all.findIndex((other) => other.field === o.field) === i);
   const controls = wanted.map((o) => make("input", {
     type: "number", id: `setting-${o.field}`, min: o.low, max: o.high,
     step: o.dtype.startsWith("float") ? "any" : 1, value: about.example?.[o.field] ?? o.default ?? "",
@@ -143,7 +144,7 @@ function settings(about) {
   const fields = make("div", { className: "fields" }, ...wanted.map((o, i) => make("div", {},
     make("label", { htmlFor: controls[i].id, textContent: o.field.replaceAll("_", " ") }), controls[i])));
   const values = () => Object.fromEntries(wanted.flatMap((o, i) =>
-    controls[i].value === "" ? [] : [[o.field, Number(controls[i].value)]]));
+    controls[i].value === "" || Number(controls[i].value) === o.default ? [] : [[o.field, Number(controls[i].value)]]));
   return { fields, values, count: wanted.length };
 }
 

@@ -20,7 +20,8 @@ class Output extends HTMLElement {
   }
 }
 
-/** `label`, or `labels` where there may be several, and the share of each in `probabilities`. */
+/** `label`, or `labels` where there may be several, the share of each in `probabilities`, and how a text was
+ * `cut`, if it was too long. */
 class LabelOutput extends Output {
   shown(answer) {
     const shares = Object.entries(answer.probabilities ?? {}).sort((a, b) => b[1] - a[1]);
@@ -33,7 +34,8 @@ class LabelOutput extends Output {
     const more = shares.length - rows.length;
     const told = answer.label ?? ((answer.labels ?? []).join(", ") || "none");
     return [make("div", { className: "answer", textContent: told }), make("div", { className: "shares" }, ...rows),
-      ...(more > 0 ? [make("p", { className: "hint", textContent: `and ${more} more` })] : [])];
+      ...(more > 0 ? [make("p", { className: "hint", textContent: `and ${more} more` })] : []),
+      ...(answer.cut ? [make("p", { className: "hint", textContent: answer.cut })] : [])];
   }
 }
 
