@@ -4,8 +4,9 @@ The same switches on both sides: float32, attention and GELU by torch's fused ke
 fused optimizer, no compiling, the same weights, the same tokens. That both give the same is made sure of
 first: logits to a ten-thousandth, every token that is written. The two take turns, one step each, so that
 whatever slows the machine slows both. Writing is greedy, with keys and values kept on both sides: ours by the
-model's `read`, and through an artifact, which is what `fathom generate` does. How many tokens the matrix
-products alone would allow stands beside. The LSTM's other side is torch's own, bare.
+model's `read`, and through an artifact, which is what `fathom generate` does; our weights lie as that command
+lays them, theirs as their model makes them. How many tokens the matrix products alone would allow stands
+beside. The LSTM's other side is torch's own, bare.
 
 This file is not called after what it compares with: a script's folder comes first where modules are looked
 for, and it would be imported in the place of the library.
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 
 from fathom.architectures.recurrent import char_lstm
 from fathom.architectures.transformers import bert, gpt2, llama
+from fathom.deployment.weight_layout import lay_for_writing
 from fathom.fundamentals.decoding.greedy_decoding import greedy
 
 GATE = "upper end <= 1.02"
@@ -244,6 +246,7 @@ def written(
 ) -> tuple[Rows, Details]:
     """Tokens a second, ``lengths`` of prompt and answer, of one text and of eight."""
     ours, other = (net.eval() for net in pair)
+    lay_for_writing(ours)
     begun, count = lengths
     ways = {
         "": (ours_writes, f"lower end >= {goal}"),

@@ -16,8 +16,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from fathom.deployment.weight_layout import lay_for_writing
 from fathom.errors import InputError, RunError
 from fathom.fundamentals.decoding.contrastive_search import contrastive_choice
 from fathom.fundamentals.decoding.greedy_decoding import checked_logits, greedy
@@ -212,8 +213,10 @@ class Writer:
     def lane(self, count: int, tokens: int) -> Lane:
         """For so many texts of at most so many ``tokens``; a model's own cache where they fit its context."""
         model = getattr(self.network, "model", None)
-        if hasattr(model, "cache") and tokens <= 2 * (model.cfg.context // 2):  # type: ignore[union-attr]
-            return Remembered(model, model.cache(count, tokens))  # type: ignore[union-attr]
+        if isinstance(model, nn.Module) and hasattr(model, "cache"):
+            lay_for_writing(model)
+            if tokens <= 2 * (model.cfg.context // 2):  # type: ignore[operator, union-attr]
+                return Remembered(model, model.cache(count, tokens))  # type: ignore[operator]
         return Carried(self.network, self.zeros(count))
 
     def write(self, prompts: Sequence[Sequence[int]], wishes: Sequence[Wish]) -> list[list[int]]:

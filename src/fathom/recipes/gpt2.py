@@ -51,5 +51,5 @@ def gpt_shakespeare(model: system.Config = SMALL) -> Experiment:
         ),
         batch_size=32,
         steps=1500,
-        expect=(Expect(metric="valid/loss", at_most=1.80, minutes=5),),
+        expect=(Expect(metric="valid/loss", at_most=1.65, minutes=5),),
     )

@@ -29,6 +29,7 @@ def open_talker(path: str | Path, *, precision: str = "auto") -> "Talker":
     from fathom.architectures.transformers import llama
     from fathom.deployment.chat.talker import Talker
     from fathom.deployment.chat.template import Template
+    from fathom.deployment.weight_layout import lay_for_writing
 
     folder = Path(path)
     kinds = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -42,6 +43,7 @@ def open_talker(path: str | Path, *, precision: str = "auto") -> "Talker":
             f"{folder / TOKENIZER} has {tokenizer.get_vocab_size():,} tokens, the weights have"
             f" {model.cfg.vocabulary:,}; take both from one model"
         )
+    lay_for_writing(model)
     return Talker(model, tokenizer, template, ends_of(folder, settings, tokenizer), folder.resolve().name)
 
 

@@ -171,12 +171,10 @@ def propose(
     for line in sighting.saw:
         tell(line)
     origin = {
-        "kind": "fit", "task": task, "path": str(path.resolve()), "target": options.target,
-        "text": options.text, "skip_bad": options.skip_bad, "seed": options.seed,
-        "settings": [list(p) for p in settings], "own_model": model is not None,
-        "time": budget and budget.seconds,
-        "start": source and source.described, "module": None if model is None else brought(model),
-        "system": system,
+        "kind": "fit", "task": task, "path": str(path.resolve()), "time": budget and budget.seconds,
+        "target": options.target, "text": options.text, "skip_bad": options.skip_bad, "seed": options.seed,
+        "settings": [list(p) for p in settings], "start": source and source.described, "system": system,
+        "own_model": model is not None, "module": None if model is None else brought(model),
     }  # fmt: skip
     experiment, loaded = build(origin, model, optimizer, source, tell)
     chosen = decide(balance, experiment, loaded, say)
