@@ -27,10 +27,13 @@ def run(function: Function, x: Tensor) -> tuple[Tensor, Tensor]:
     return y.detach(), gradient
 
 
-def meets_contract(ours: Function, by_hand: Function, oracle: Function, half: float = 16.0) -> None:
+def meets_contract(
+    ours: Function, by_hand: Function, oracle: Function, half: float = 16.0, own: float = 4.0
+) -> None:
     """Value and gradient of ``ours`` and ``by_hand`` are those of ``oracle``, on all kinds of input.
 
     ``half``: how many roundings the by-hand version, which rounds at each step, may be off in half precision.
+    ``own``: how many ours, where torch's kernel for some processor is further off than 4.
     """
     dice = torch.Generator().manual_seed(1)
     inputs = (
@@ -53,7 +56,7 @@ def meets_contract(ours: Function, by_hand: Function, oracle: Function, half: fl
         x = torch.tensor(HARD).to(dtype)
         true, slope = run(oracle, x.double())
         rounding = torch.finfo(dtype).eps
-        for function, roundings in ((ours, 4), (by_hand, half)):
+        for function, roundings in ((ours, own), (by_hand, half)):
             value, gradient = run(function, x)
             assert value.dtype == dtype
             assert far(value, true) <= roundings * rounding

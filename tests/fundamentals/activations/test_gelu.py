@@ -11,6 +11,8 @@ from torch import Tensor
 
 from fathom.fundamentals.activations.gelu import GELU, gelu, gelu_by_hand
 
+OWN = 6.0  # roundings: with AVX-512 torch's own is off by 4.5 near -3, where one plus erf cancels
+
 
 def of_bert(x: Tensor) -> Tensor:
     """As in BERT's first release: half of x, times one plus the error function."""
@@ -23,12 +25,12 @@ def of_gpt2(x: Tensor) -> Tensor:
 
 
 def test_values_and_gradients_are_torchs(contract: Callable[..., None]) -> None:
-    contract(gelu, gelu_by_hand, F.gelu)
+    contract(gelu, gelu_by_hand, F.gelu, own=OWN)
     contract(GELU("tanh"), lambda x: gelu_by_hand(x, "tanh"), lambda x: F.gelu(x, approximate="tanh"))
 
 
 def test_values_and_gradients_are_those_of_bert_and_gpt2(contract: Callable[..., None]) -> None:
-    contract(gelu, gelu_by_hand, of_bert)
+    contract(gelu, gelu_by_hand, of_bert, own=OWN)
     contract(lambda x: gelu(x, "tanh"), lambda x: gelu_by_hand(x, "tanh"), of_gpt2)
 
 
@@ -36,7 +38,7 @@ def test_values_and_gradients_are_those_of_bert_and_gpt2(contract: Callable[...,
 def test_values_and_gradients_are_those_of_transformers(contract: Callable[..., None]) -> None:
     from transformers.activations import ACT2FN
 
-    contract(gelu, gelu_by_hand, ACT2FN["gelu_python"])
+    contract(gelu, gelu_by_hand, ACT2FN["gelu_python"], own=OWN)
     tanh = (lambda x: gelu(x, "tanh")), (lambda x: gelu_by_hand(x, "tanh"))
     for name in ("gelu_new", "gelu_pytorch_tanh"):
         contract(*tanh, ACT2FN[name])
