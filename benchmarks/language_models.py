@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from fathom.architectures.recurrent import char_lstm
 from fathom.architectures.transformers import bert, gpt2, llama
-from fathom.deployment.weight_layout import lay_for_writing
+from fathom.deployment.weight_layout import lay_for_writing, packed
 from fathom.fundamentals.decoding.greedy_decoding import greedy
 
 GATE = "upper end <= 1.02"
@@ -149,7 +149,7 @@ def reading(net: nn.Module, logits: Logits, token: Tensor) -> Callable[[], float
 def ours_writes(model: Any, prompt: Tensor, count: int) -> Tensor:
     """The ``count`` tokens after each prompt (b, t), (b, count)."""
     written = [prompt]
-    with torch.inference_mode():
+    with torch.inference_mode(), packed(model, len(prompt), count):
         cache = model.cache(len(prompt), prompt.shape[1] + count)
         for _ in range(count):
             written.append(greedy(model.read(written[-1], cache))[:, None])
@@ -185,10 +185,10 @@ def products_alone(model: Any, prompt: Tensor, count: int) -> Tensor:
     """The matrix products of ``count`` tokens, nothing else: no way of writing in float32 is faster."""
     linear = [part for part in model.modules() if isinstance(part, nn.Linear)]
     inputs = {part.in_features: torch.randn(len(prompt), part.in_features) for part in linear}
-    with torch.inference_mode():
+    with torch.inference_mode(), packed(model, len(prompt), count):
         for _ in range(count):
             for part in linear:
-                F.linear(inputs[part.in_features], part.weight, part.bias)
+                part.forward(inputs[part.in_features])
             F.linear(inputs[model.cfg.width], model.embedding.weight)
     return prompt
 

@@ -10,6 +10,7 @@ trace says of each token what else there was to choose from.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fathom.deployment.weight_layout import lay_for_writing
+from fathom.deployment.weight_layout import lay_for_writing, packed
 from fathom.errors import InputError, RunError
 from fathom.fundamentals.decoding.contrastive_search import contrastive_choice
 from fathom.fundamentals.decoding.greedy_decoding import checked_logits, greedy
@@ -212,21 +213,38 @@ class Writer:
 
     def lane(self, count: int, tokens: int) -> Lane:
         """For so many texts of at most so many ``tokens``; a model's own cache where they fit its context."""
-        model = getattr(self.network, "model", None)
-        if isinstance(model, nn.Module) and hasattr(model, "cache"):
-            lay_for_writing(model)
-            if tokens <= 2 * (model.cfg.context // 2):  # type: ignore[operator, union-attr]
-                return Remembered(model, model.cache(count, tokens))  # type: ignore[operator]
+        model = self.model
+        if model is not None and tokens <= 2 * (model.cfg.context // 2):
+            return Remembered(model, model.cache(count, tokens))
         return Carried(self.network, self.zeros(count))
+
+    @property
+    def model(self) -> Any:
+        """What is behind the network, if that is at hand and has a cache of its own; its weights are laid."""
+        model = getattr(self.network, "model", None)
+        if not isinstance(model, nn.Module) or not hasattr(model, "cache"):
+            return None
+        lay_for_writing(model)
+        return model
 
     def write(self, prompts: Sequence[Sequence[int]], wishes: Sequence[Wish]) -> list[list[int]]:
         """Each prompt, of one token or more, with what comes after it."""
-        alone = {i: self.search(prompts[i], wish) for i, wish in enumerate(wishes) if wish.beams > 1}
-        alone |= {i: self.contrast(prompts[i], wish) for i, wish in enumerate(wishes) if wish.contrast > 0}
+        alone: dict[int, list[int]] = {}
+        for i, wish in enumerate(wishes):
+            if wish.beams > 1 or wish.contrast > 0:
+                with self.packed(wish.beams if wish.beams > 1 else wish.candidates, wish.length):
+                    alone[i] = (self.search if wish.beams > 1 else self.contrast)(prompts[i], wish)
         drawn = [i for i in range(len(wishes)) if i not in alone]
-        together = self.draw([prompts[i] for i in drawn], [wishes[i] for i in drawn]) if drawn else []
+        together: list[list[int]] = []
+        if drawn:
+            with self.packed(len(drawn), min(wishes[i].length for i in drawn)):
+                together = self.draw([prompts[i] for i in drawn], [wishes[i] for i in drawn])
         found = alone | dict(zip(drawn, together, strict=True))
         return [found[i] for i in range(len(wishes))]
+
+    def packed(self, texts: int, tokens: int) -> AbstractContextManager[None]:
+        """Weights in blocks while so many texts of so many tokens are written, where there is a model."""
+        return nullcontext() if self.model is None else packed(self.model, texts, tokens)
 
     def draw(self, prompts: Sequence[Sequence[int]], wishes: Sequence[Wish]) -> list[list[int]]:
         """All texts in lock step; token k of each by the k-th number of a stream that its seed begins."""
@@ -292,9 +310,9 @@ class Writer:
         lane = self.lane(1, tokens)
         if not isinstance(lane, Carried) or TOP in lane.states:
             return lane
-        model = getattr(self.network, "model", None)
-        if hasattr(model, "cache"):
-            most = 2 * (model.cfg.context // 2)  # type: ignore[union-attr]
+        model = self.model
+        if model is not None:
+            most = 2 * (model.cfg.context // 2)
             raise InputError(
                 f"contrast looks back at the whole text, {tokens} tokens here, and this model keeps {most};"
                 " ask for a shorter text, or leave out contrast"

@@ -103,25 +103,10 @@ class LanguageModelling:
     def experiment(self, data: Data, seed: int) -> "Experiment":
         """A one-layer LSTM of the width that ``read`` chose by the length of the text."""
         from fathom.architectures.recurrent.char_lstm import Config
-        from fathom.training import AdamW, Experiment, GradientDescent, NextToken, OneCycle
+        from fathom.training import AdamW, OneCycle
 
-        batch, steps = course(data)
-        return Experiment(
-            model=Config(vocabulary=len(self.vocabulary), width=dict(self.states)["state_c"][1], dropout=0.2),
-            data=InMemory(data),
-            task=self,
-            learning=GradientDescent(
-                objective=NextToken(),
-                optimizer=AdamW(learning_rate=5e-3),
-                schedule=OneCycle(),
-                clip_norm=1.0,
-            ),
-            batch_size=batch,
-            steps=steps,
-            evaluate_every=max(100, steps // 10),
-            keep="best",
-            seed=seed,
-        )
+        model = Config(vocabulary=len(self.vocabulary), width=dict(self.states)["state_c"][1], dropout=0.2)
+        return self.planned(model, data, seed, optimizer=AdamW(learning_rate=5e-3), schedule=OneCycle())
 
     @staticmethod
     def fixed_by(model: Any) -> dict[str, Any]:
@@ -130,19 +115,22 @@ class LanguageModelling:
 
     def proposed(self, model: Any, data: Data, seed: int) -> "Experiment":
         """A Transformer that was chosen, of sizes ``model``, with the settings of `gpt_shakespeare`."""
-        from fathom.training import AdamW, Experiment, GradientDescent, NextToken, WarmupCosine
+        from fathom.training import AdamW, WarmupCosine
+
+        sized = replace(model, vocabulary=len(self.vocabulary))
+        optimizer = AdamW(learning_rate=3e-3, betas=(0.9, 0.99), weight_decay=0.1)
+        return self.planned(sized, data, seed, optimizer=optimizer, schedule=WarmupCosine())
+
+    def planned(self, model: Any, data: Data, seed: int, **learning: Any) -> "Experiment":
+        """What a run on a text of one's own has in common, whatever learns and however."""
+        from fathom.training import Experiment, GradientDescent, NextToken
 
         batch, steps = course(data)
         return Experiment(
-            model=replace(model, vocabulary=len(self.vocabulary)),
+            model=model,
             data=InMemory(data),
             task=self,
-            learning=GradientDescent(
-                objective=NextToken(),
-                optimizer=AdamW(learning_rate=3e-3, betas=(0.9, 0.99), weight_decay=0.1),
-                schedule=WarmupCosine(),
-                clip_norm=1.0,
-            ),
+            learning=GradientDescent(objective=NextToken(), clip_norm=1.0, **learning),
             batch_size=batch,
             steps=steps,
             evaluate_every=max(100, steps // 10),

@@ -1,6 +1,7 @@
 """The whitened network: its stem against numpy and scikit-learn, its body against torch's own layers."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -178,3 +179,17 @@ def test_bad_sizes() -> None:
     assert model.eval()(torch.zeros(1, 3, 5, 40)).shape == (1, 5)
     with pytest.raises(ValueError, match="image is 4x40 pixels; 2 groups take 5 pixels or more"):
         model(torch.zeros(1, 3, 4, 40))
+
+
+def test_the_mean_over_a_picture_and_its_mirror_image_once_it_has_learned() -> None:
+    plain = SMALL.build()
+    plain.train()(pictures())
+    both = replace(SMALL, mirrored=True).build()
+    both.load_state_dict(plain.state_dict())
+    image = pictures()
+    assert torch.equal(both.train()(image), plain.train()(image))
+    plain.eval()
+    both.load_state_dict(plain.state_dict())
+    wanted = (plain(image) + plain(image.flip(3))) / 2
+    torch.testing.assert_close(both.eval()(image), wanted)
+    torch.testing.assert_close(both(image.flip(3)), wanted)

@@ -48,7 +48,7 @@ CARD = Card(
         "Batch normalisation learns a weight for each channel, and its statistics have torch's momentum; the"
         " paper keeps the weights at 1 and gives the biases a rate of their own.",
         "The bias of the stem learns to the end; in the paper for three epochs.",
-        "One pass over each picture at the end; the paper averages six views of it.",
+        "At the end one pass over each picture, with ``mirrored`` two; the paper averages six views of it.",
     ),
     oracle="numpy's eigenvectors and scikit-learn's PCA for the stem; the body as a chain of torch's own"
     " layers, same weights: logits, gradients, statistics of three training steps",
@@ -67,6 +67,7 @@ class Config:
     classes: int = 10
     channels: int = 3
     image_size: int = 32  # what it is meant for; the weights fit other sizes too
+    mirrored: bool = False  # answers are the mean over a picture and its mirror image
 
     def __post_init__(self) -> None:
         if not self.widths or min(self.widths) < 1:
@@ -181,8 +182,17 @@ class WhitenedCNN(nn.Module):
                 nn.init.dirac_(layer.weight[: layer.in_channels])
 
     def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes"]:
-        """Logits. Raises ``ValueError`` for pictures of which the poolings leave nothing."""
-        maps = self.groups(self.stem(self.checked(image)))
+        """Logits; with ``mirrored``, after training, the mean of those of both views.
+
+        Raises ``ValueError`` for pictures of which the poolings leave nothing.
+        """
+        image = self.checked(image)
+        if self.cfg.mirrored and not self.training:
+            return (self.logits(image) + self.logits(image.flip(3))) / 2
+        return self.logits(image)
+
+    def logits(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes"]:
+        maps = self.groups(self.stem(image))
         return self.head(maps.amax(dim=(2, 3))) * SCALE
 
     def features(self, image: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
