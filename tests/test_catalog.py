@@ -465,6 +465,28 @@ def test_convolutional_families_are_measured_twice(monkeypatch: pytest.MonkeyPat
     assert documents.families_table().splitlines()[2:] == [f"| {name} | 1.001 | - | 1.130 |"]
 
 
+def test_models_of_text_are_measured_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row for what was measured both ways; of minutes or of tokens a second."""
+    step, written = "BERT-base: milliseconds, training step, 4 x 128 tokens", "GPT-2: tokens written a second"
+    results = {
+        "language_models": {"rows": [{"what": what, "ratio": "0.99"} for what in (step, written, "x")]}
+    }
+
+    def result(name: str) -> dict[str, Any]:
+        if name not in results:
+            raise FileNotFoundError(name)
+        return results[name]
+
+    monkeypatch.setattr(documents, "result", result)
+    assert len(documents.texts_table().splitlines()) == 2
+    both = [{"what": f"{what}, our defaults", "ratio": "1.2"} for what in (step, written)]
+    results["language_defaults"] = {"rows": both}
+    assert documents.texts_table().splitlines()[2:] == [
+        "| BERT-base: training step, 4 x 128 tokens | 0.99 | 1.2 |",
+        f"| {written} | 0.99 | 1.2 |",
+    ]
+
+
 def test_minutes_of_training_are_shown_with_their_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = {n: r for n, r in evidence.records().items() if r["data"].get("source") == "cifar10"}
     name, record = next(iter(kept.items()))

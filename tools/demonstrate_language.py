@@ -27,6 +27,7 @@ from demonstrate import FATHOM, PATIENCE, ROOT, Transcript, free_port
 PAGE = ROOT / "docs" / "language.md"
 REVIEWS = 2000
 PLAY_STEPS, TEACHING_STEPS = 600, 150
+BOOK = 200_000  # characters of the text to learn from
 TEMPLATE = """{{ bos_token }}{% for m in messages %}<|head|>{{ m.role }}<|done|>
 
 {{ m.content | trim }}<|turn|>{% endfor %}{% if add_generation_prompt %}<|head|>assistant<|done|>
@@ -62,6 +63,7 @@ def main() -> int:
     try:
         reviews(told)
         plays(told)
+        own_book(told)
         talk(told)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -103,6 +105,18 @@ def plays(told: Transcript) -> None:
     told.run("generate", "writer", "--prompt", "ROMEO:", "--length", "60", "--beams", "8")
     surely = ("--temperature", "0")
     told.run("generate", "writer", "--prompt", "To be, or not to ", "--length", "5", "--trace", "3", *surely)
+    told.say("Contrastive search: likely, and unlike what stands there already.")
+    told.run("generate", "writer", "--prompt", "ROMEO:", "--length", "120", "--contrast", "0.6")
+
+
+def own_book(told: Transcript) -> None:
+    """A text of one's own, learned by one command."""
+    from fathom.data.sets import tiny_shakespeare
+
+    told.say("A text of one's own needs no recipe: `fit` chooses the settings, and `--model` who learns it.")
+    (told.scratch / "book.txt").write_text(tiny_shakespeare.read()[:BOOK], encoding="utf-8")
+    told.run("fit", "book.txt", "--model", "gpt2", "--time", "2m", "--out", "book")
+    told.run("generate", "book", "--prompt", "First Citizen:", "--length", "200", "--seed", "1")
 
 
 def talk(told: Transcript) -> None:

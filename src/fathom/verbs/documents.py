@@ -240,21 +240,39 @@ def models_table() -> str:
 
 def families_table() -> str:
     """Convolutional networks twice: with the same switches; ours as they come, theirs at their best."""
-    try:
-        defaults = {row["what"]: row["ratio"] for row in result("architecture_defaults")["rows"]}
-    except FileNotFoundError:
-        defaults = {}  # not measured yet
+    defaults = ratios("architecture_defaults")
     rows = [
         "| what | same switches as torchvision's | our defaults, torchvision at its best"
         " | our defaults, timm at its best |",
         "|" + "---|" * 4,
     ]
-    for row in result("architectures")["rows"]:
-        what = row["what"]
+    for what, ratio in ratios("architectures").items():
         if ": milliseconds, " in what and "ONNX" not in what:
             told = [defaults.get(f"{what}, our defaults, {peer} at its best", "-") for peer in PEERS]
-            rows.append(f"| {what.replace(' milliseconds,', '')} | {row['ratio']} | {' | '.join(told)} |")
+            rows.append(f"| {what.replace(' milliseconds,', '')} | {ratio} | {' | '.join(told)} |")
     return "\n".join(rows)
+
+
+def texts_table() -> str:
+    """Models of text twice: with the same switches; ours as they come, transformers at its best."""
+    defaults = ratios("language_defaults")
+    rows = [
+        "| what | same switches as transformers' | our defaults, transformers at its best |",
+        "|" + "---|" * 3,
+    ]
+    for what, ratio in ratios("language_models").items():
+        second = defaults.get(f"{what}, our defaults")
+        if second:
+            rows.append(f"| {what.replace(' milliseconds,', '')} | {ratio} | {second} |")
+    return "\n".join(rows)
+
+
+def ratios(name: str) -> dict[str, str]:
+    """What the rows of a benchmark are called, and their ratios; none of one that was not measured yet."""
+    try:
+        return {row["what"]: row["ratio"] for row in result(name)["rows"]}
+    except FileNotFoundError:
+        return {}
 
 
 def photographs_table() -> str:
@@ -283,6 +301,7 @@ def photographs_table() -> str:
 TABLES = {
     "models": models_table,
     "families": families_table,
+    "texts": texts_table,
     "photographs": photographs_table,
     "claims": claims_table,
     "primitives": primitives_table,
