@@ -14,7 +14,7 @@ from fathom.architectures.recurrent import seq2seq
 from fathom.data.split import Data, Tensors
 from fathom.deployment import artifact, preprocessing
 from fathom.deployment.export import export
-from fathom.errors import InputError
+from fathom.errors import InputError, RunError
 from fathom.task import Arrays, Boundary, Options
 from fathom.tasks.sequence_to_sequence import END, PADDING, SPECIAL, START, UNKNOWN, SequenceToSequence
 from fathom.training import train
@@ -63,6 +63,14 @@ def script(task: SequenceToSequence, words: list[str]) -> Any:
         return {"logits": logits}
 
     return network
+
+
+def test_a_network_that_gives_no_numbers_is_said_to_be_damaged(task: SequenceToSequence) -> None:
+    def broken(arrays: Arrays) -> Arrays:
+        return {"logits": flat(task, arrays) * np.nan}
+
+    with pytest.raises(RunError, match=r"logits holds nan.*overflowed or its weights are damaged"):
+        task.respond(broken, decode(task, "red"))
 
 
 def test_rows_hold_source_previous_and_target(task: SequenceToSequence) -> None:

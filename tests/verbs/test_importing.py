@@ -1,6 +1,7 @@
 """`fathom import`: files of torchvision and timm are recognised, mapped, and written whole, or refused."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from tests.verbs.test_layerwise import FAULTS
+from torch import Tensor, nn
 
 from fathom.architectures.convolutional import resnet
 from fathom.cli.command import main
@@ -30,7 +32,7 @@ def unconfined(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def read(source: Path, draft: Path) -> dict[str, Any]:
         state = torch.load(source, weights_only=True)
-        save_file(state, draft)
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, draft)
         numbers = sum(t.numel() for t in state.values())
         return {"tensors": len(state), "numbers": numbers, "left": [], "beside": []}
 
@@ -103,7 +105,7 @@ def test_files_of_timm_are_recognised(name: str) -> None:
 
 def test_our_own_names_grey_pictures_and_wrappers_are_recognised(tmp_path: Path) -> None:
     own = resnet.resnet18(classes=3, channels=1).state_dict()
-    save_file({f"module.{n}": t for n, t in own.items()}, tmp_path / "x.safetensors")
+    save_file({f"module.{n}": t.contiguous() for n, t in own.items()}, tmp_path / "x.safetensors")
     found = import_file(tmp_path / "x.safetensors", tmp_path / "y.safetensors")
     assert (found["size"], found["upstream"], found["classes"], found["channels"]) == (
         "resnet18",
@@ -230,28 +232,162 @@ def test_a_whole_training_checkpoint_through_the_confined_reader(
 
 @pytest.mark.slow
 def test_checked_layer_by_layer_against_torchvision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save(theirs(classes=3), tmp_path / "x.pth")
-    command = ["import", str(tmp_path / "x.pth"), "--as", "resnet18", "--check"]
-    plain = resnet.resnet18
+    assert main(["import", str(tmp_path / "x.pth"), "--as", "resnet18", "--check"]) == 0
+    assert "every layer agrees with torchvision's resnet18; answers differ by" in capsys.readouterr().out
+    assert (tmp_path / "x.safetensors").exists()
+
+
+def checked(size: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What ``import --check`` says of a file of torchvision's that it refuses; and nothing is written."""
+    state = dict(made_like(size))
+    state["bn1.weight"] = state["bn1.weight"] * 8  # so that some values pass the end of a ReLU6
+    torch.save(state, tmp_path / "x.pth")
+    assert main(["import", str(tmp_path / "x.pth"), "--as", size, "--check"]) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["x.pth"]
+    told = capsys.readouterr().err
+    assert f"{size} is not torchvision's {size} with these weights: the first layer that differs" in told
+    return told
+
+
+@cache
+def made_like(size: str) -> dict[str, Tensor]:
+    return upstream_state(getattr(resnet, size)(classes=3), resnet.UPSTREAMS["torchvision"])
+
+
+def there(layer: str) -> str:
+    """The name of one of our layers in torchvision's ResNet."""
+    table = {"body.stem.convolution": "conv1", "head": "fc"}
+    for ours, other in (("body.stage_", "layer"), ("convolution_", "conv"), ("norm_", "bn")):
+        table[layer] = table.get(layer, layer).replace(ours, other)
+    return table[layer]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("plant", "layer", "cause"), FAULTS, ids=lambda v: getattr(v, "__name__", ""))
+def test_the_check_names_the_layer_of_a_fault_of_ours(
+    plant: Callable[[Any], None],
+    layer: str,
+    cause: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The faults of the comparison's own test, each through the command."""
+    size = "resnet50" if plant.__name__ == "stride_position" else "resnet18"  # there are three convolutions
+    plain = getattr(resnet, size)
 
     def faulty(weights: Any = None, classes: int = 1000, channels: int = 3) -> resnet.ResNet:
         model = plain(weights, classes, channels)
-        model.get_submodule("body.stage_3.1.norm_2").eps = 1e-3  # type: ignore[assignment]
+        if weights is not None:  # and not where the size is only looked at
+            plant(model)
         return model
 
-    with monkeypatch.context() as patch:
-        patch.setattr(resnet, "resnet18", faulty)
-        assert main(command) == 1
-    told = capsys.readouterr().err
-    assert (
-        "resnet18 is not torchvision's resnet18 with these weights: the first layer that differs is" in told
-    )
-    assert "body.stage_3.1.norm_2 (there layer3.1.bn2)" in told and "epsilon: 0.001 here, 1e-05 there" in told
-    assert not (tmp_path / "x.safetensors").exists()
-    assert main(command) == 0
-    assert "every layer agrees with torchvision's resnet18; answers differ by" in capsys.readouterr().out
+    monkeypatch.setattr(resnet, size, faulty)
+    told = checked(size, tmp_path, capsys)
+    training = " in training" if plant.__name__ == "momentum" else ""
+    assert f"differs{training} is {layer} (there {there(layer)}):" in told and cause in told
+
+
+def other_epsilon(net: Any) -> None:
+    net.layer2[0].bn2.eps = 1e-3
+
+
+def other_momentum(net: Any) -> None:
+    net.layer3[0].bn1.momentum = 0.01
+
+
+def other_padding(net: Any) -> None:
+    net.layer1[0].conv2.padding = (0, 0)
+
+
+def other_kind_of_padding(net: Any) -> None:
+    net.layer1[0].conv2 = nn.Conv2d(64, 64, 3, padding=1, bias=False, padding_mode="circular")
+
+
+def other_stride_position(net: Any) -> None:
+    net.layer2[0].conv1.stride, net.layer2[0].conv2.stride = (2, 2), (1, 1)
+
+
+def other_dilation(net: Any) -> None:
+    net.layer4[1].conv1.dilation = net.layer4[1].conv1.padding = (2, 2)
+
+
+def other_channels(net: Any) -> None:
+    net.register_forward_pre_hook(lambda module, given: (given[0].flip(1),))
+
+
+def other_activation(net: Any) -> None:
+    net.relu = nn.ReLU6()
+
+
+def other_pooling(net: Any) -> None:
+    net.maxpool.ceil_mode = True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("plant", "layer", "named", "cause"),
+    [
+        (other_epsilon, "body.stage_2.0.norm_2", "layer2.0.bn2", "epsilon: 1e-05 here, 0.001 there"),
+        (other_momentum, "body.stage_3.0.norm_1", "layer3.0.bn1", "momentum: 0.1 here, 0.01 there"),
+        (other_padding, "body.stage_1.0.convolution_2", "layer1.0.conv2", "padding: 1 here, 0 there"),
+        (
+            other_kind_of_padding, "body.stage_1.0.convolution_2", "layer1.0.conv2",
+            "kind of padding: zeros here, circular there",
+        ),
+        (other_stride_position, "body.stage_2.0.convolution_1", "layer2.0.conv1", "stride: 1 here, 2 there"),
+        (other_dilation, "body.stage_4.1.convolution_1", "layer4.1.conv1", "dilation: 1 here, 2 there"),
+        (other_channels, "body.stem.convolution", "conv1", "channels in reverse order (RGB for BGR)"),
+        (other_activation, "body.stem.relu", "relu", "activation: ReLU here, ReLU6 there"),
+        (other_pooling, "body.stem.pool", "maxpool", "(ceil mode): False here, True there"),
+    ],
+    ids=lambda v: getattr(v, "__name__", ""),
+)  # fmt: skip
+def test_the_check_names_the_layer_of_a_fault_upstream(
+    plant: Callable[[Any], None],
+    layer: str,
+    named: str,
+    cause: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    size = "resnet50" if plant is other_stride_position else "resnet18"
+    names, make = upstream_models.open_torchvision()
+
+    def faulty(name: str, classes: int, channels: int) -> nn.Module:
+        net = make(name, classes, channels)
+        if name == size:
+            plant(net)
+        return net
+
+    monkeypatch.setattr(upstream_models, "open_torchvision", lambda: (names, faulty))
+    told = checked(size, tmp_path, capsys)
+    training = " in training" if plant is other_momentum else ""
+    assert f"differs{training} is {layer} (there {named}):" in told and cause in told
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "match"),
+    [
+        ("fc.bias", lambda t: None, r"1 missing in the file: head\.bias"),
+        ("layer2.0.conv1.weight", lambda t: t.transpose(0, 1), r"layer2\.0\.conv1\.weight \(64, 128"),
+        ("fc.weight", lambda t: t.T, r"fc\.weight \(512, 7\)|fc\.bias \(7,\)"),
+        ("layer3.0.downsample.0.weight", lambda t: None, r"missing in the file: body\.stage_3\.0\.shortcut"),
+    ],
+    ids=["missing bias", "transposed convolution", "transposed head", "missing shortcut"],
+)  # fmt: skip
+def test_a_fault_in_the_file_is_named_before_layers_are_compared(
+    name: str, spoil: Callable[[Tensor], Tensor | None], match: str, tmp_path: Path
+) -> None:
+    """Both models are given the same file: the check itself cannot see what its shapes do not tell."""
+    state = theirs(classes=7)
+    spoiled = spoil(state.pop(name))
+    state |= {} if spoiled is None else {name: spoiled}
+    refused(tmp_path, state, match, name="resnet18", check=True)
 
 
 @pytest.mark.slow

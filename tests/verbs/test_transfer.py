@@ -185,7 +185,8 @@ def test_a_file_of_torchvision_is_known_by_its_names(
     torch.manual_seed(1)
     model = resnet.resnet18(classes=9)
     file = tmp_path / "nine.safetensors"
-    save_file(upstream_state(model, resnet.UPSTREAMS["torchvision"]), file)
+    state = upstream_state(model, resnet.UPSTREAMS["torchvision"])
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, file)
     found = source(file, "resnet18")
     assert (found.config.classes, found.fixed) == (9, {"channels": 3, "height": 224, "width": 224})
     run = fit(

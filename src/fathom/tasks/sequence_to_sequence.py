@@ -25,7 +25,8 @@ from fathom.data.split import Data, InMemory
 from fathom.data.windows import Counts
 from fathom.deployment.preprocessing import tokens, words
 from fathom.deployment.spelling import learn_spelling, spell
-from fathom.errors import InputError
+from fathom.errors import InputError, RunError
+from fathom.fundamentals.decoding.greedy_decoding import checked_logits
 from fathom.fundamentals.recurrence.beam_search import beam_search
 from fathom.fundamentals.text_scores import bleu, chrf
 from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting, stack
@@ -294,7 +295,10 @@ class SequenceToSequence:
             made = network({"source": source[row.numpy()], "previous": previous})
             logits = torch.from_numpy(made["logits"][:, length - 1]).double()
             logits[:, [PADDING, START, UNKNOWN]] = -torch.inf
-            return logits.log_softmax(dim=-1)
+            try:
+                return checked_logits(logits).log_softmax(dim=-1)
+            except ValueError as error:
+                raise RunError(str(error)) from error
 
         found = beam_search(
             score, start=START, end=END, beams=self.beams, longest=self.target_length, rows=len(source),

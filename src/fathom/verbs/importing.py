@@ -144,7 +144,8 @@ def write(target: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as handle:
-            handle.write(save(dict(state), {"format": "pt", **metadata}))
+            laid = {name: tensor.contiguous() for name, tensor in state.items()}  # as the format asks
+            handle.write(save(laid, {"format": "pt", **metadata}))
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(part, target)

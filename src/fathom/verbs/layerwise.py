@@ -197,11 +197,16 @@ def statistics_differ(here: Pass, there: Pass, names: dict[str, str]) -> Differe
         ours = own.get(names.get(theirs.name, ""))
         if ours is None:
             continue
+        variance = getattr(theirs.module, "running_var", None)
+        spread = float(variance.max().sqrt()) if isinstance(variance, Tensor) else 0.0
         for statistic in STATISTICS:
             mine, yours = (getattr(call.module, statistic, None) for call in (ours, theirs))
-            if isinstance(mine, Tensor) and isinstance(yours, Tensor) and gap(mine, yours) > TOLERANCE:
+            if not isinstance(mine, Tensor) or not isinstance(yours, Tensor):
+                continue
+            apart = gap(mine, yours, least=spread)  # a mean that should be 0 is nothing but rounding
+            if apart > TOLERANCE:
                 cause = cause_within(ours.module, theirs.module, tensors=False)
-                return difference(ours, theirs, cause, outputs=gap(mine, yours))
+                return difference(ours, theirs, cause, outputs=apart)
     return None
 
 
@@ -297,10 +302,11 @@ def plain(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and value and len(set(value)) == 1 else value
 
 
-def gap(a: Tensor | None, b: Tensor | None) -> float:
-    """The largest difference, relative to the largest entry of ``b``; infinite where they cannot be equal.
+def gap(a: Tensor | None, b: Tensor | None, least: float = 1e-30) -> float:
+    """The largest difference, relative to the largest entry of ``b`` or to ``least``, whichever is larger.
 
-    How the numbers of a picture are laid out does not count: a layer may be dense here, a convolution there.
+    Infinite where they cannot be equal. How the numbers of a picture are laid out does not count: a layer may
+    be dense here, a convolution there.
     """
     if a is None or b is None:
         return 0.0 if a is b else float("inf")
@@ -309,7 +315,7 @@ def gap(a: Tensor | None, b: Tensor | None) -> float:
     a, b = a.detach().reshape(-1), b.detach().reshape(-1)
     if not b.numel():
         return 0.0
-    apart = (a - b).abs().max() / b.abs().max().clamp(min=1e-30)
+    apart = (a - b).abs().max() / b.abs().max().clamp(min=max(least, 1e-30))
     return float(apart.nan_to_num(float("inf")))
 
 

@@ -104,6 +104,21 @@ def test_equals_timm(size: str, name: str, side: int) -> None:
     assert_equal(model, theirs, UPSTREAMS["timm"], side, classes=7)
 
 
+@pytest.mark.parametrize(("name", "tensorflow"), [("efficientnet_b5", False), ("tf_efficientnet_b5", True)])
+def test_large_sizes_of_timm_are_normalised_as_timm_does(name: str, tensorflow: bool) -> None:
+    """Those of torchvision have another epsilon and momentum; whose weights come is seen by their names."""
+    import timm
+
+    theirs: Any = randomized(timm.create_model(name, num_classes=7))
+    model = ours("b5", weights=theirs.state_dict(), classes=7, tensorflow=tensorflow).eval()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        close(model(image), theirs.eval()(image), 1e-5)
+    norms = [[m for m in net.modules() if isinstance(m, nn.BatchNorm2d)] for net in (model, theirs)]
+    for own, other in zip(*norms, strict=True):
+        assert own.eps == other.eps and (tensorflow or own.momentum == other.momentum)
+
+
 def test_a_block_equals_torchvision() -> None:
     """Expansion, squeeze, projection, and what is dropped in training."""
     from torchvision.models.efficientnet import MBConv, MBConvConfig

@@ -80,6 +80,7 @@ def test_equals_torchvision_without_auxiliary_heads(size: int) -> None:
 def test_trains_as_torchvision_with_three_losses() -> None:
     """All logits, the gradient of the whole loss in every parameter, three steps, statistics."""
     theirs = randomized(torchvisions(num_classes=7)).train()
+    theirs.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # sums in the order of ours
     ours = googlenet(theirs.state_dict(), classes=7).train()
     names = translate(dict(theirs.named_parameters()), NAMES)
     own = dict(ours.named_parameters())
@@ -241,3 +242,34 @@ def test_a_stem_that_does_not_exist_is_refused() -> None:
     object.__setattr__(cfg, "stem", "other")  # past the check of types, which only tests have
     with pytest.raises(ValueError, match="stem is 'other'; it must be one of"):
         cfg.__post_init__()
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_what_renormalises_takes_three_channels(channels: int) -> None:
+    """One would be taken three times without a word."""
+    from fathom.architectures.convolutional import inception
+
+    small = inception.Config(transform_input=True, auxiliary=False, width_factor=0.125, classes=5)
+    for net in (replace(SMALL, transform_input=True).build(), small.build()):
+        with pytest.raises(ValueError, match=f"image has {channels} channels; a model with transform_input"):
+            net(torch.randn(1, channels, 80, 80))
+
+
+def test_torchvision_takes_ours_strictly_with_both_auxiliary_heads() -> None:
+    """What is exported fills its model, and all three heads answer as ours do."""
+    from fathom.training.weights import upstream_state
+
+    ours: Any = randomized(googlenet(classes=7))
+    theirs = torchvisions(num_classes=7)
+    state = upstream_state(ours, NAMES)
+    theirs.load_state_dict(state, strict=True)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in theirs.state_dict().items())
+    ours.eval(), theirs.eval()
+    seen: list[Tensor] = []
+    for block in (theirs.inception4a, theirs.inception4d):
+        block.register_forward_hook(lambda module, given, made: seen.append(made))
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        wanted = [theirs(image), theirs.aux1(seen[0]), theirs.aux2(seen[1])]  # it runs them only in training
+        for made, there in zip(ours(image, auxiliary=True), wanted, strict=True):
+            close(made, there, 1e-5)

@@ -22,6 +22,7 @@ from fathom.architectures.convolutional.inception import UPSTREAMS, AuxiliaryHea
 from fathom.errors import InputError
 from fathom.fundamentals.initialization.pretrained import LoadReport
 from fathom.training.weight_map import translate
+from fathom.training.weights import upstream_state
 
 NAMES = UPSTREAMS["torchvision"]
 SMALL = Config(
@@ -96,7 +97,7 @@ def test_the_auxiliary_head_equals_torchvisions() -> None:
 
 @pytest.mark.slow
 def test_trains_as_torchvision_with_both_losses() -> None:
-    """Pictures of 299 pixels, which the auxiliary head needs: losses, all gradients, statistics, two steps.
+    """Pictures of 299 pixels, which the auxiliary head needs: losses, all gradients, statistics, three steps.
 
     In float64, because that head normalises over as few values as there are pictures.
     """
@@ -106,7 +107,7 @@ def test_trains_as_torchvision_with_both_losses() -> None:
     own = dict(ours.named_parameters())
     optimizers = [torch.optim.SGD(net.parameters(), lr=1e-3) for net in (ours, theirs)]
     image, label = torch.randn(2, 3, 299, 299, dtype=torch.float64), torch.tensor([0, 6])
-    for step in range(2):
+    for step in range(3):
         for optimizer in optimizers:
             optimizer.zero_grad()
         torch.manual_seed(step)  # for dropout
@@ -124,6 +125,25 @@ def test_trains_as_torchvision_with_both_losses() -> None:
     buffers = dict(ours.named_buffers())
     for name, buffer in translated(dict(theirs.named_buffers()), NAMES).items():
         torch.testing.assert_close(buffers[name], buffer, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_torchvision_takes_ours_strictly_with_the_auxiliary_head() -> None:
+    """What is exported fills its model, and both heads answer as ours do."""
+    ours: Any = randomized(inception_v3(classes=7))
+    theirs = torchvisions(num_classes=7)
+    state = upstream_state(ours, NAMES)
+    theirs.load_state_dict(state, strict=True)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in theirs.state_dict().items())
+    ours.eval(), theirs.eval()
+    image = torch.randn(2, 3, 299, 299)
+    with torch.no_grad():
+        last, other = ours(image, auxiliary=True)
+        close(last, theirs(image), 1e-5)
+        seen: list[torch.Tensor] = []
+        theirs.Mixed_6e.register_forward_hook(lambda module, given, made: seen.append(made))
+        theirs(image)
+        close(other, theirs.AuxLogits(seen[0]), 1e-5)  # which it runs only in training
 
 
 @pytest.mark.slow
@@ -185,6 +205,7 @@ def test_weights_of_torchvision_for_other_channels_and_classes(tmp_path: Path, c
         ({"last_blocks": 0}, "last_blocks is 0"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"transform_input": True, "channels": 1}, "for 3 channels; channels is 1"),
+        ({"image_size": 74}, "image_size is 74; an Inception v3 with this stem takes 75 pixels"),
     ],
 )
 def test_impossible_sizes_are_named(wrong: dict[str, Any], message: str) -> None:
@@ -197,3 +218,14 @@ def test_a_stem_that_does_not_exist_is_refused() -> None:
     object.__setattr__(cfg, "stem", "other")  # past the check of types, which only tests have
     with pytest.raises(ValueError, match="stem is 'other'; it must be one of"):
         cfg.__post_init__()
+
+
+@pytest.mark.parametrize(("stem", "least"), [("strided", 75), ("plain", 7)])
+def test_pictures_of_which_nothing_is_left_are_refused(stem: Any, least: int) -> None:
+    cfg = Config(stem=stem, width_factor=0.125, auxiliary=False, image_size=least, classes=5)
+    assert cfg.least_size == least
+    net = cfg.build().eval()
+    assert net(torch.randn(1, 3, least, least)).shape == (1, 5)
+    for look in (net, net.features):
+        with pytest.raises(ValueError, match=rf"image is {least}x{least - 1} .* takes {least} pixels"):
+            look(torch.randn(1, 3, least, least - 1))

@@ -183,7 +183,8 @@ def test_import_writes_what_the_weights_need_and_it_is_read_back(
 def test_a_run_that_began_from_it_is_built_as_it_was(tmp_path: Path) -> None:
     """The folder of an artifact tells the settings of its model."""
     model = network()
-    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, tmp_path / "weights.safetensors")
     config = {"padding": "same", "norm_epsilon": 1e-3, "classes": 1000, "lite": True}
     (tmp_path / "artifact.json").write_text(json.dumps({"model": config}), encoding="utf-8")
     assert efficientnet.efficientnet_lite0(tmp_path).cfg == model.cfg

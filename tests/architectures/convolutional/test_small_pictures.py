@@ -69,10 +69,11 @@ def test_where_every_layer_rounds_up_one_pixel_is_enough(name: str) -> None:
 
 
 def test_inception_takes_75_pixels() -> None:
-    """Its file says so beside image_size."""
     model = shaped(inception.Config(auxiliary=False, classes=2))
     assert model(picture(75, 75)).shape == (1, 2)
     with pytest.raises(RuntimeError):
+        model.body(picture(74, 75))
+    with pytest.raises(ValueError, match="image is 74x75 pixels; an Inception v3"):
         model(picture(74, 75))
 
 

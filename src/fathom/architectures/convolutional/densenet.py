@@ -228,8 +228,8 @@ class DenseNet(nn.Module):
         self.body.add_module("last", Last(maps))
         self.head = nn.Linear(maps, cfg.classes)
         self.init_weights()
-        if cfg.stem == "3x3":  # large and narrow maps: on a processor a step takes 0.85 of the time so
-            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # On a processor a step takes 0.85 of the time so.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
     def init_weights(self) -> None:
