@@ -87,6 +87,33 @@ def test_a_language_model_writes_and_a_seed_repeats_it(tmp_path: Path, capsys: S
     assert set(json.loads(capsys.readouterr().out)) >= {"text"}
 
 
+@pytest.mark.parametrize(
+    ("system", "seen"),
+    [
+        ("gpt2", "only the last 16 to 32 were seen at each step"),
+        ("llama", "each layer saw only the last 12 at each step"),
+        ("char_lstm", None),
+    ],
+)
+def test_a_text_beyond_the_context_is_told(
+    tmp_path: Path, capsys: Shown, system: str, seen: str | None
+) -> None:
+    folder = tiny(system, tmp_path).folder
+    capsys.readouterr()
+    for length in (30, 31):
+        told = f"prompt and answer have 2 + 31 tokens, the context of this model 32: {seen}"
+        beyond = length == 31 and seen is not None
+        for words in ([], ["--json"], ["--beams", "2"]):
+            command = ["generate", str(folder), "--prompt", "he", "--length", str(length), *words]
+            assert main(command) == 0
+            out, err = capsys.readouterr()
+            assert err == (f"{told}\n" if beyond else "") and ("tokens, the context" in out) == (
+                beyond and words == ["--json"]
+            )
+        answer = generate(folder, prompt="he", length=length)
+        assert answer.get("cut") == (told if beyond else None)
+
+
 def test_a_trace_shows_tokens_and_probabilities_at_each_step(tmp_path: Path, capsys: Shown) -> None:
     run = tiny("char_lstm", tmp_path)
     command = ["generate", str(run.folder), "--length", "6", "--top-p", "0.9", "--min-p", "0.01"]

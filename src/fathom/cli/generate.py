@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
 
     given = {name: getattr(args, name) for name in WISHES if getattr(args, name) is not None}
     answer = generate(args.run, backend=args.backend, **given)
+    if isinstance(answer.get("cut"), str):
+        print(answer["cut"], file=sys.stderr)
     if args.json:
         print(json.dumps(answer))
     elif "text" in answer:

@@ -76,9 +76,7 @@ class SequenceToSequence:
             if listed[: len(SPECIAL)] != SPECIAL or len(listed) == len(SPECIAL):
                 raise ValueError(f"{name} begins {listed[:5]}; it must begin {SPECIAL} and hold more tokens")
             if len(set(listed)) < len(listed):
-                raise ValueError(
-                    f"{name} has {len(listed) - len(set(listed))} tokens twice; each must be once"
-                )
+                raise ValueError(f"{name} has {len(listed) - len(set(listed))} tokens twice; it must not")
         for name in ("source_length", "target_length"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 2 or more")
@@ -90,9 +88,7 @@ class SequenceToSequence:
             raise ValueError(f"length_penalty is {self.length_penalty}; it must be 0 or more, and finite")
         forms, size = len(self.spelling), len(self.target_vocabulary)
         if forms not in (0, size):
-            raise ValueError(
-                f"spelling has {forms} forms; it must have none, or one for each of {size} tokens"
-            )
+            raise ValueError(f"spelling has {forms} forms; it must have one for each of {size} tokens, or 0")
 
     # -- its own data ---------------------------------------------------------------------------
     @staticmethod

@@ -213,18 +213,26 @@ def test_a_folder_of_transformers_is_opened(tmp_path: Path, capsys: Any, shards:
     torch.testing.assert_close(model(token), other(token).logits, rtol=1e-5, atol=1e-5)
 
 
-def test_our_weights_open_in_transformers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shards", [1, 2])
+def test_our_weights_open_in_transformers(tmp_path: Path, shards: int) -> None:
     from transformers import GPT2LMHeadModel
 
-    saved(tmp_path)
-    model = SMALL.build()
-    state = to_transformers(model)
-    save_file(
-        {n: t for n, t in state.items() if n != gpt2.HEAD}, tmp_path / "model.safetensors", {"format": "pt"}
-    )
-    other = GPT2LMHeadModel.from_pretrained(tmp_path)
-    token = torch.randint(19, (2, 9))
-    torch.testing.assert_close(other(token).logits, model(token), rtol=1e-5, atol=1e-5)
+    theirs().config.save_pretrained(tmp_path)
+    model, token = ours(theirs()), torch.randint(19, (2, 9))
+    state = {n: t for n, t in to_transformers(model).items() if n != gpt2.HEAD}
+    names = sorted(state)
+    files = {f"model-{n + 1:05}-of-00002.safetensors": names[n::2] for n in range(2)}
+    if shards == 1:
+        files = {"model.safetensors": names}
+    else:
+        places = {name: file for file, inside in files.items() for name in inside}
+        index = json.dumps({"metadata": {}, "weight_map": places})
+        (tmp_path / "model.safetensors.index.json").write_text(index)
+    for file, inside in files.items():
+        save_file({n: state[n] for n in inside}, tmp_path / file, {"format": "pt"})
+    other, told = GPT2LMHeadModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(told[what] for what in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    torch.testing.assert_close(other(token).logits, model(token), rtol=0, atol=1e-4)
 
 
 def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:

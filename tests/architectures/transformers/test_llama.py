@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 
 from fathom.architectures.transformers import llama
@@ -241,6 +242,31 @@ def test_a_folder_of_transformers_is_opened(tmp_path: Path, kind: str, shards: s
     assert model.cfg == replace(cfg, head_width=cfg.e if model.cfg.head_width else None)
     token = torch.randint(19, (2, 20))
     torch.testing.assert_close(model(token), other(token).logits, rtol=1e-5, atol=1e-5)
+
+
+@EVERY
+@pytest.mark.parametrize("shards", [1, 2])
+def test_our_weights_open_in_transformers(tmp_path: Path, kind: str, shards: int) -> None:
+    import transformers
+
+    family, cfg = KINDS[kind]
+    settings(cfg, family).save_pretrained(tmp_path)
+    model, token = ours(kind, theirs(kind)), torch.randint(19, (2, 20))
+    state = {n: t for n, t in to_transformers(model).items() if not (cfg.tied and n == llama.HEAD)}
+    names = sorted(state)
+    files = {f"model-{n + 1:05}-of-00002.safetensors": names[n::2] for n in range(2)}
+    if shards == 1:
+        files = {"model.safetensors": names}
+    else:
+        places = {name: file for file, inside in files.items() for name in inside}
+        index = json.dumps({"metadata": {}, "weight_map": places})
+        (tmp_path / "model.safetensors.index.json").write_text(index)
+    for file, inside in files.items():
+        save_file({n: state[n] for n in inside}, tmp_path / file, {"format": "pt"})
+    opened = getattr(transformers, f"{family}ForCausalLM").from_pretrained
+    other, told = opened(tmp_path, output_loading_info=True)
+    assert not any(told[what] for what in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    torch.testing.assert_close(other(token).logits, model(token), rtol=0, atol=1e-4)
 
 
 def test_a_config_in_the_manner_of_older_files_is_read(tmp_path: Path) -> None:

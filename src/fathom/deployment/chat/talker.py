@@ -2,12 +2,17 @@
 
 What a person writes is text and nothing else. Tokens with a meaning of their own, such as the one that ends a
 turn, come from the template alone: where a message spells one out, its letters are read as letters.
+
+How a piece of text is spelled may depend on where it stands: some tokenizers put a space in front of a text,
+or of what comes after a token of its own. So a conversation is always encoded as a whole.
 """
 
-import itertools
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -21,7 +26,7 @@ from fathom.training.randomness import generator
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 BROKEN = "\ufffd"  # what stands for the first bytes of a letter whose last are not written yet
-MARK = "\ue000{}\ue001"  # stands for a message in a text; both signs are for private use
+WORD = "\ue000{}:{}\ue001"  # stands for a mark in a text; both signs are for private use
 STOPS = 16  # texts that end an answer
 LONGEST_STOP = 200  # characters of one
 
@@ -71,57 +76,102 @@ class Talker:
     ends: frozenset[int]
     name: str = "model"
 
+    def __post_init__(self) -> None:
+        # Where a folder was saved after training, these may cut and fill texts as it was done there.
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+
     def encode(self, messages: Sequence[Any]) -> list[int]:
-        """The tokens of a conversation, up to where the answer begins.
+        """The tokens of a conversation, up to where the answer begins, as tokenizer.json makes them.
 
         A message has a ``role`` and a ``content``: a text, or a list of ``{"type": "text", "text": ...}``.
-        Where a text spells a token of the template's, the texts are encoded apart from it. Raises
-        ``InputError`` for other messages, and for more tokens than the model can read.
+        Where a text spells a token of the template's, it is read as letters. Raises ``InputError`` for other
+        messages, and for more tokens than the model can read.
         """
         talk = [checked(message, place) for place, message in enumerate(messages)]
         if not talk:
             raise InputError("there is no message; give one at least, such as a user's")
-        if any(self.marks().search(message["content"]) for message in talk):
-            tokens = self.apart(talk)
-        else:
-            tokens = self.tokenizer.encode(self.template.render(talk), add_special_tokens=False).ids
-        return self.fitting(list(tokens))
+        typed: list[tuple[int, str]] = []  # message and mark
 
+        def hidden(text: str, role: str, place: int) -> str:
+            def word(found: re.Match[str]) -> str:
+                typed.append((place, found[0]))
+                return WORD.format(self.secret, len(typed) - 1)
+
+            return (self.turns if role == "assistant" else self.marks).sub(word, text)
+
+        shown = [{**m, "content": hidden(m["content"], m["role"], place)} for place, m in enumerate(talk)]
+        text = self.template.render(shown)
+        if not typed:
+            return self.fitting(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        for number, (place, mark) in enumerate(typed):
+            if WORD.format(self.secret, number) not in text:
+                raise InputError(
+                    f"message {place} spells {mark}, a token of the template, which does not lay it out as it"
+                    " is; leave the token out"
+                )
+
+        def spelled(found: re.Match[str]) -> str:
+            return self.names[found[0]] if found[1] is None else typed[int(found[1])][1]
+
+        either = re.compile(f"{WORD.format(self.secret, '([0-9]+)')}|{self.marks.pattern}")
+        return self.fitting(self.plain.encode(either.sub(spelled, text), add_special_tokens=False).ids)
+
+    @cached_property
+    def secret(self) -> str:
+        """A part of all words that stand for marks: who writes to the model cannot know it."""
+        return secrets.token_hex(8)
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The words that stand for a token of their own, such as the end of a turn, and a name for each.
+
+        A tokenizer may have tokens for several spaces at once. Those are letters.
+        """
+        added = self.tokenizer.get_added_tokens_decoder()
+        found = {t.content: n for n, t in added.items() if t.content.strip() or (t.special and t.content)}
+        return {mark: WORD.format(self.secret, f"token{n}") for mark, n in found.items()}
+
+    @cached_property
     def marks(self) -> re.Pattern[str]:
-        """Finds the words that stand for a token of their own, such as the end of a turn."""
-        words = {token.content for token in self.tokenizer.get_added_tokens_decoder().values()} - {""}
-        return re.compile("|".join(sorted(map(re.escape, words), key=len, reverse=True)) or r"(?!)")
+        """Finds these words."""
+        return any_of(self.names)
 
-    def letters(self, text: str) -> list[str]:
-        """``text`` in parts that spell no mark: each mark in it is cut in two."""
-        cuts = [0, *(found.start() + 1 for found in self.marks().finditer(text)), len(text)]
-        return [text[a:b] for a, b in itertools.pairwise(cuts)]
+    @cached_property
+    def turns(self) -> re.Pattern[str]:
+        """Finds those that a model does not write as text. It does write others, such as where it thinks."""
+        added = self.tokenizer.get_added_tokens_decoder().values()
+        return any_of([token.content for token in added if token.special and token.content])
 
-    def apart(self, talk: Sequence[Mapping[str, str]]) -> list[int]:
-        """Template and messages encoded one by one, messages as letters alone."""
-        marks = [MARK.format(place) for place in range(len(talk))]
-        marked = [{**message, "content": mark} for message, mark in zip(talk, marks, strict=True)]
-        pieces = re.split("(\ue000\\d+\ue001)", self.template.render(marked))
-        lost = [place for place, mark in enumerate(marks) if mark not in pieces and talk[place]["content"]]
-        if lost:
-            raise InputError(
-                f"message {lost[0]} spells a token of the template, which does not lay it out as it is; leave"
-                " the token out"
-            )
-        tokens: list[int] = []
-        for piece in pieces:
-            parts = self.letters(talk[marks.index(piece)]["content"]) if piece in marks else [piece]
-            for part in parts:
-                tokens += self.tokenizer.encode(part, add_special_tokens=False).ids
-        return tokens
+    @cached_property
+    def plain(self) -> Any:
+        """The tokenizer, with marks under their ``names`` alone: as they are spelled, they are letters.
 
-    def begun(self, prompt: str) -> list[int]:
+        The model within forgets the words too: else it might put one together, letter by letter.
+        """
+        told, names = json.loads(self.tokenizer.to_str()), self.names
+        for token in told["added_tokens"]:
+            if token["content"] in names:
+                token |= {"content": names[token["content"]], "normalized": False, "single_word": False}
+        model = told["model"]
+        words = model["vocab"]  # with scores it is a list
+        model["vocab"] = (
+            {names.get(word, word): number for word, number in words.items()}
+            if isinstance(words, dict)
+            else [[names.get(word, word), score] for word, score in words]
+        )
+        if model.get("unk_token") in names:
+            model["unk_token"] = names[model["unk_token"]]
+        if "merges" in model:
+            model["merges"] = [
+                pair for pair in model["merges"] if names.keys().isdisjoint({*pair, "".join(pair)})
+            ]
+        return type(self.tokenizer).from_str(json.dumps(told))
+
+    def begun(self, prompt: str) -> "Begun":
         """The tokens of a text that is to be gone on with, without a template; marks in it are letters."""
-        first, *others = self.letters(prompt)
-        tokens = list(self.tokenizer.encode(first).ids)
-        for part in others:
-            tokens += self.tokenizer.encode(part, add_special_tokens=False).ids
-        return self.fitting(tokens)
+        tokenizer = self.plain if self.marks.search(prompt) else self.tokenizer
+        return Begun(self.fitting(tokenizer.encode(prompt).ids))
 
     def fitting(self, tokens: list[int]) -> list[int]:
         """``tokens``, unless there are none, or no room is left for an answer."""
@@ -152,8 +202,13 @@ class Talker:
             read = torch.tensor([[token]])
 
     def answer(self, begun: Sequence[int], manner: Manner) -> Iterator[Piece]:
-        """The answer as it grows: whole letters only, and nothing that may be the beginning of a stop."""
-        written, shown, count = Letters(self.tokenizer), "", 0
+        """The answer as it grows: whole letters only, and nothing that may be the beginning of a stop.
+
+        In a conversation it begins without the space that its first token may have. After a text that is
+        gone on with, the space is part of it.
+        """
+        before = begun if isinstance(begun, Begun) else ()
+        written, shown, count = Letters(self.tokenizer, before), "", 0
         held, reason = "", "length"
         for token in self.tokens(begun, manner):
             count += 1
@@ -174,28 +229,42 @@ class Talker:
         yield Piece(held, reason, count)
 
 
-class Letters:
-    """Text from tokens, one after the other. A letter may take several tokens; half of one is kept back."""
+class Begun(list[int]):
+    """Tokens of a text that is to be gone on with."""
 
-    def __init__(self, tokenizer: Any) -> None:
+
+class Letters:
+    """Text from tokens, one after the other. A letter may take several tokens; half of one is kept back.
+
+    ``before`` are tokens that the text goes on from.
+    """
+
+    def __init__(self, tokenizer: Any, before: Sequence[int] = ()) -> None:
         self.tokenizer = tokenizer
-        self.window: list[int] = []  # the last tokens: how one is spelled depends on those before it
-        self.known = 0  # of them were shown already
+        self.window = list(before)  # the last tokens: how one is spelled depends on those before it
+        self.known = len(self.window)  # of them were shown already
 
     def add(self, token: int) -> str:
         """What ``token`` adds to the text, or nothing yet."""
         self.window.append(token)
-        before = self.tokenizer.decode(self.window[: self.known])
-        text = self.tokenizer.decode(self.window)
-        if text.endswith(BROKEN) or len(text) <= len(before):
+        text = self.rest()
+        if not text or text.endswith(BROKEN):
             return ""
         self.window, self.known = self.window[self.known :], len(self.window) - self.known
-        return text[len(before) :]
+        return text
 
     def rest(self) -> str:
-        """What was kept back, at the end of an answer that breaks off."""
+        """What is kept back: where an answer breaks off, it is shown as it is."""
         before = self.tokenizer.decode(self.window[: self.known])
-        return self.tokenizer.decode(self.window)[len(before) :]
+        text = self.tokenizer.decode(self.window)
+        if not text.startswith(before):  # a byte that belongs to no letter spoils those before it
+            return self.tokenizer.decode(self.window[self.known :])
+        return text[len(before) :]
+
+
+def any_of(words: Iterable[str]) -> re.Pattern[str]:
+    """Finds any of ``words``, the longest where several begin."""
+    return re.compile("|".join(sorted(map(re.escape, words), key=len, reverse=True)) or r"(?!)")
 
 
 def beginnings(text: str, stops: Sequence[str]) -> int:
