@@ -1,6 +1,10 @@
 """Folders of pictures as they come: nested, wrapped, of every kind of file; and the whole way through fit."""
 
+import io
 import json
+import re
+import shutil
+import signal
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -8,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.deployment.serve.test_server import Process
 
 from fathom.cli.command import main
 from fathom.data.formats import image_folder
@@ -112,7 +117,7 @@ def test_umlauts_in_two_spellings_are_one_class(tmp_path: Path) -> None:
 def test_an_odd_folder_goes_the_whole_way(
     odd: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Refused with the file's name, then fitted without it, asked, evaluated, exported."""
+    """Refused with the file's name, then fitted without it, reported, asked, evaluated, exported, served."""
     command = ["fit", str(odd), "--set", "steps=120", "--out", str(tmp_path / "run"), "--json"]
     assert main(command) == 2
     said = capfd.readouterr().err
@@ -122,6 +127,7 @@ def test_an_odd_folder_goes_the_whole_way(
     assert told["metrics"]["valid/accuracy"] > 0.9
     run = Run(tmp_path / "run")
     assert "kaputt.jpg" in run.record["data"]["skipped"][0]
+    assert {"Confusion", "Classes", "Calibration", "Where it looked"} <= titles(run)
     ask_for_names(odd, run, capfd)
     command = ["evaluate", str(run.folder), str(odd), "--skip-bad", "--json"]
     assert main(command) == 0
@@ -131,6 +137,92 @@ def test_an_odd_folder_goes_the_whole_way(
     served = open_artifact(run.folder, "onnx")  # what serve answers with, where torch is not wanted
     picture = next((odd / "data set" / "draußen" / STREETS).glob("*.tif"))
     assert served.predict([picture.read_bytes()])[0]["label"] == f"draußen/{STREETS}"
+    post_odd_files(odd / "data set" / "Obst & Gemüse" / APPLES, run, capfd)
+
+
+def titles(run: Run) -> set[str]:
+    """The headings of the report."""
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    return set(re.findall(r"<h2[^>]*>([^<]+)", page))
+
+
+def post_odd_files(folder: Path, run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    """A server answers 16 bits and a turned picture as ``predict`` does, and as it does their plain form."""
+    deep = next(folder.glob("*.tif"))
+    turned = next(folder.glob("Bild*.jpg"))
+    with Image.open(deep) as opened, Image.open(turned) as other:
+        eight = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
+        lying = Image.fromarray(np.asarray(other))  # the pixels as they are stored, without the tag
+    upright = lying.transpose(Image.Transpose.ROTATE_180)
+    assert main(["predict", str(run.folder), str(deep), str(turned)]) == 0
+    said = [json.loads(line)["probabilities"] for line in capfd.readouterr().out.splitlines()]
+    server = Process(run.folder)
+    try:
+        answers = [
+            server.ask("POST", "/predict", body, **{"Content-Type": kind})
+            for body, kind in (
+                (deep.read_bytes(), "image/tiff"), (turned.read_bytes(), "image/jpeg"),
+                (png(eight), "image/png"), (png(upright), "image/png"), (png(lying), "image/png"),
+            )
+        ]  # fmt: skip
+    finally:
+        server.end(signal.SIGTERM)
+    assert [status for status, _ in answers] == [200] * 5
+    found = [json.loads(body)["probabilities"] for _, body in answers]
+    for posted, plain, asked in zip(found[:2], found[2:4], said, strict=True):
+        assert posted == pytest.approx(asked, abs=1e-6) and posted == pytest.approx(plain, abs=1e-6)
+    assert found[4] != pytest.approx(found[1], abs=1e-3), "the tag changes nothing"
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.slow
+def test_a_rare_class_is_weighed_and_its_run_calibrated(
+    odd: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two pictures against forty. The run makes no mistake, so the temperature needs data where it does."""
+    command = ["fit", str(odd), "--skip-bad", "--balance", "auto", "--set", "steps=120"]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 0
+    said = re.search(r"balance: class '(.+)' has (\d+) training rows and '(.+)' has (\d+), (\d+) to 1: (.+)",
+                     "".join(capfd.readouterr()))  # fmt: skip
+    assert said is not None and said[3] == "draußen/leere Häuser"
+    assert said[6] == "the loss weighs each class by its rarity"
+    most, least = int(said[2]), int(said[4])
+    assert most > 10 * least and int(said[5]) == round(most / least)
+    run = Run(tmp_path / "run")
+    assert ["learning.objective.balance", "weights"] in run.record["origin"]["settings"]
+    assert main(["explain", "calibration", str(run.folder)]) == 2
+    assert "no temperature is best, add rows with errors" in capfd.readouterr().err
+
+    command = ["explain", "calibration", str(run.folder), "--data", str(mislabelled(odd, tmp_path)), "--json"]
+    assert main(command) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["fitted_on"] + found["scored_on"] == 82
+    assert found["after"]["accuracy"] == found["before"]["accuracy"] < 1
+    assert (run.folder / "calibration.html").is_file()
+    picture = next((odd / "data set" / "draußen" / STREETS).glob("*.tif"))
+    assert main(["predict", str(run.folder), str(picture)]) == 0
+    shown = capfd.readouterr()
+    assert f"calibrated with temperature {found['temperature']:.3g}" in shown.err
+    assert main(["predict", str(run.folder), str(picture), "--raw"]) == 0
+    raw = np.array(list(json.loads(capfd.readouterr().out)["probabilities"].values()))
+    warm = raw ** (1 / found["temperature"])
+    assert list(json.loads(shown.out)["probabilities"].values()) == pytest.approx(warm / warm.sum(), abs=1e-6)
+
+
+def mislabelled(odd: Path, place: Path) -> Path:
+    """A copy without the damaged file, in which eight streets are called apples."""
+    copied = Path(shutil.copytree(odd, place / "copy"))
+    apples = copied / "data set" / "Obst & Gemüse" / APPLES
+    (apples / "kaputt.jpg").unlink()
+    streets = sorted(f for f in (copied / "data set" / "draußen" / STREETS).iterdir() if f.suffix != ".txt")
+    for file in streets[::5]:
+        file.rename(apples / f"street {file.name}")
+    return copied
 
 
 def ask_for_names(odd: Path, run: Run, capfd: pytest.CaptureFixture[str]) -> None:
