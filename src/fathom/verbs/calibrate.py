@@ -36,12 +36,14 @@ def calibrate(
     bins: int = BINS,
     seed: int = 0,
     out: str | Path | None = None,
+    skip_bad: bool = False,
 ) -> dict[str, Any]:
     """Fit one temperature to a finished classifier and score it on rows it was not fitted to.
 
     It is fitted on the validation split and scored on the test split of the run's own data. With ``data``, a
     path to labelled data laid out as the training data was, on two halves of that, which ``seed`` divides; so
-    are the validation rows of a run without a test split.
+    are the validation rows of a run without a test split. ``skip_bad`` leaves out of ``data`` what cannot be
+    read.
 
     Writes ``calibration.json`` beside the model, with which it predicts and serves from then on, and the page
     ``calibration.html``. Returns the temperature with ece (``bins`` bins of equal width), brier, nll and
@@ -60,7 +62,7 @@ def calibrate(
 
     opened = finished(run)
     artifact = open_artifact(opened.folder, calibrated=False)
-    fitting, scoring, rows = answers(opened, artifact, data, seed)
+    fitting, scoring, rows = answers(opened, artifact, data, seed, skip_bad)
     try:
         value = fit_temperature(torch.from_numpy(fitting.logits), torch.from_numpy(fitting.labels))
     except ValueError as error:
@@ -74,17 +76,18 @@ def calibrate(
     facts = {name: told[name] for name in told if name != "temperature"}
     told["file"] = str(mending.write(find(opened.folder), found, facts))
     words = ["fathom", "explain", "calibration", str(opened.folder), *(["--data", str(data)] if data else [])]
+    words += ["--skip-bad"] if skip_bad else []
     target = Path(out) if out else opened.folder / "calibration.html"
     write(target, page_of(opened, scoring, told, shlex.join(words)))
     return {"run": str(opened.folder), **told, "page": str(target)}
 
 
 def answers(
-    run: Run, artifact: "Artifact", data: str | Path | None, seed: int
+    run: Run, artifact: "Artifact", data: str | Path | None, seed: int, skip_bad: bool
 ) -> tuple[Answers, Answers, list[str]]:
     """What the model says of the rows to fit on and of those to score on, and what they are, in words."""
     if data is not None:
-        return halves(answered(artifact, labelled(artifact.task, data)), seed, str(data))
+        return halves(answered(artifact, labelled(artifact.task, data, skip_bad)), seed, str(data))
     own = data_of(run)
     if own.valid is None:
         raise InputError(f"{run.folder} kept no validation split; give labelled data with --data PATH")

@@ -35,12 +35,14 @@ def embed(
     data: str | Path | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    skip_bad: bool = False,
 ) -> dict[str, Any]:
     """Features of up to ``limit`` validation rows, reduced to two numbers each, as a table and a picture.
 
     The features are what goes into ``layer``, a name of ``model.named_modules()``; by default the last linear
     layer. ``method`` is "pca" or "tsne" (with ``perplexity``). ``seed`` chooses the rows if there are more;
-    ``data`` names labelled data to take them from instead.
+    ``data`` names labelled data to take them from instead, of which ``skip_bad`` leaves out what cannot be
+    read.
 
     Writes ``embedding-<method>.csv`` (row, label, x, y) and the page beside it, by default in the run folder,
     else at ``out``, which ends in .html. Returns their paths with ``rows``, ``features``, ``layer``,
@@ -56,7 +58,7 @@ def embed(
         raise InputError(f"--out {out}: the page is HTML; end its name in .html")
     opened = finished(run)
     artifact, model = opened_model(opened)
-    split = labelled(artifact.task, data) if data is not None else data_of(opened).valid
+    split = labelled(artifact.task, data, skip_bad) if data is not None else data_of(opened).valid
     if split is None:
         raise InputError(f"{opened.folder} kept no validation split; give labelled data with --data PATH")
     where = layer or last_linear(model)

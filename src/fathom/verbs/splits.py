@@ -38,12 +38,12 @@ def data_of(run: Run) -> "Data":
     )
 
 
-def labelled(task: Task, place: str | Path) -> "Split":
-    """New labelled data for ``task``, laid out as its training data was."""
+def labelled(task: Task, place: str | Path, skip_bad: bool = False) -> "Split":
+    """New labelled data for ``task``, laid out as its training data was; ``skip_bad`` leaves out the rest."""
     path = Path(place)
     refuse_code(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; give a folder or file laid out as the training data was")
-    found = task.read_labelled(path, Options()).test
+    found = task.read_labelled(path, Options(skip_bad=skip_bad)).test
     assert found is not None
     return found

@@ -9,6 +9,7 @@ HELP = "fit a temperature to a finished classifier, and show how honest it is"
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="a run folder")
     parser.add_argument("--data", metavar="PATH", help="fit and score on two halves of this labelled data")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out of the data what cannot be read")
     parser.add_argument("--bins", type=int, default=15, help="of the calibration error (default: 15)")
     parser.add_argument("--seed", type=int, default=0, help="which rows make which half (default: 0)")
     parser.add_argument("--out", metavar="FILE", help="the page (default: in the run folder)")
@@ -18,7 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from fathom.verbs.calibrate import calibrate
 
-    found = calibrate(args.run, data=args.data, bins=args.bins, seed=args.seed, out=args.out)
+    found = calibrate(
+        args.run, data=args.data, bins=args.bins, seed=args.seed, out=args.out, skip_bad=args.skip_bad
+    )
     if args.json:
         print(json.dumps(found))
         return 0

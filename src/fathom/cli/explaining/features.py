@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--perplexity", type=float, default=30.0, help="neighbours that t-SNE keeps in effect (default: 30)"
     )
     parser.add_argument("--data", metavar="PATH", help="take the rows from this labelled data")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out of the data what cannot be read")
     parser.add_argument("--seed", type=int, default=0, help="which rows are drawn (default: 0)")
     parser.add_argument(
         "--out", metavar="FILE", help="the page, .html, with a .csv beside it (default: in the run folder)"
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
     found = embed(
         args.run, method=args.method, layer=args.layer, limit=args.limit, perplexity=args.perplexity,
-        data=args.data, seed=args.seed, out=args.out,
+        data=args.data, seed=args.seed, out=args.out, skip_bad=args.skip_bad,
     )  # fmt: skip
     if args.json:
         print(json.dumps(found))
