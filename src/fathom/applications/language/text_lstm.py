@@ -42,6 +42,8 @@ CARD = Card(
         "Word vectors are learned from scratch, 64 wide; the paper keeps those of GloVe, 300 wide.",
         "Sorts single sentences; the paper learns from pairs that follow or contradict each other.",
         "The sum of the word vectors goes to the classifier too; whole words are dropped while training.",
+        "As good as the floor, no better: naive Bayes on words and pairs (`naive_bayes`) gets as many"
+        " of the same film reviews right. The paper's vectors come from a large corpus.",
     ),
     oracle="torch.nn.LSTM in both directions on packed sentences, one by one: outputs and gradients",
 )
