@@ -194,17 +194,17 @@ def claims_table() -> str:
     ]
     for name, entry in catalog.claims().items():
         record = kept.get(name)
+        seen = {found["text"]: found for found in record["expect"]} if record else {}
         for i, text in enumerate(entry.claim.expect):
             shown, word, state = "-", "-", "none yet"
             if record is not None:
-                found = record["expect"][i]
+                state = "fresh" if evidence.fresh(record) else "stale"
+            if text in seen:  # a record of before may know other expectations
+                found = seen[text]
                 shown = found.get("why", "-")
                 if found["mean"] is not None:
                     shown = f"{found['mean']:.4g} ({found['low']:.4g} to {found['high']:.4g})"
-                word, state = (
-                    ("yes" if found["met"] else "**no**"),
-                    "fresh" if evidence.fresh(record) else "stale",
-                )
+                word = "yes" if found["met"] else "**no**"
             first = f"{entry.claim.sentence} (`{name}`)" if i == 0 else ""
             about = ", ".join(entry.claim.rows) if i == 0 else ""
             rows.append(
