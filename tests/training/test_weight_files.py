@@ -111,7 +111,8 @@ def unconfined(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read in this process, where a test is not about reading; a child would import torch first."""
 
     def read(source: Path, draft: Path) -> None:
-        save_file(torch.load(source, weights_only=True), draft)
+        state = torch.load(source, weights_only=True)
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, draft)
 
     monkeypatch.setattr(weight_files, "read_tensors", read)
 
