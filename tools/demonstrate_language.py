@@ -106,7 +106,7 @@ def plays(told: Transcript) -> None:
     surely = ("--temperature", "0")
     told.run("generate", "writer", "--prompt", "To be, or not to ", "--length", "5", "--trace", "3", *surely)
     told.say("Contrastive search: likely, and unlike what stands there already.")
-    told.run("generate", "writer", "--prompt", "ROMEO:", "--length", "120", "--contrast", "0.6")
+    told.run("generate", "writer", "--prompt", "ROMEO:", "--length", "50", "--contrast", "0.6")
 
 
 def own_book(told: Transcript) -> None:
