@@ -117,14 +117,8 @@ def training(name: str, args: argparse.Namespace) -> None:
     for _ in range(WARM):
         step()
     how, other, tried = quickest(ways)
-    found = paired(step, other, args.pairs)
-    row = {
-        "what": f"{name}: milliseconds, training step, {shape[0]} x {shape[1]} tokens, our defaults",
-        "ours": f"{found['ours_median'] * 1e3:.0f}",
-        "other": f"transformers {found['other_median'] * 1e3:.0f}, {how}",
-        "ratio": shown(found), "goal": GOAL,
-    }  # fmt: skip
-    told(f"{name}, training step", row, found, tried, args)
+    what = f"{name}: milliseconds, training step, {shape[0]} x {shape[1]} tokens"
+    told(what, paired(step, other, args.pairs), 1e3, how, tried, args)
 
 
 def writing(name: str, texts: int, args: argparse.Namespace) -> None:
@@ -143,19 +137,20 @@ def writing(name: str, texts: int, args: argparse.Namespace) -> None:
         ways[COMPILED] = rate(fixed_writes, compiled, prompt, ANSWER)
     how, other, tried = quickest(ways, more=True)
     found = paired(rate(artifact_writes, ours, prompt, ANSWER), other, args.pairs)
-    row = {
-        "what": f"{name}: tokens written a second, texts at a time: {texts}, our defaults",
-        "ours": f"{found['ours_median']:.0f}",
-        "other": f"transformers {found['other_median']:.0f}, {how}",
-        "ratio": shown(found), "goal": MORE,
-    }  # fmt: skip
-    told(f"{name}, writing {texts}", row, found, tried, args)
+    told(f"{name}: tokens written a second, texts at a time: {texts}", found, 1, how, tried, args)
 
 
 def told(
-    name: str, row: dict[str, str], found: dict[str, Any], tried: dict[str, float], args: argparse.Namespace
+    what: str, found: dict[str, Any], unit: float, how: str, tried: dict[str, float], args: argparse.Namespace
 ) -> None:
-    keep("language_defaults", [row], {name: found | {"threads": args.threads, "tried": tried}}, args.out)
+    """Keep one comparison; ``unit`` is what its numbers are multiplied by to be shown."""
+    row = {
+        "what": f"{what}, our defaults",
+        "ours": f"{found['ours_median'] * unit:.0f}",
+        "other": f"transformers {found['other_median'] * unit:.0f}, {how}",
+        "ratio": shown(found), "goal": GOAL if "milliseconds" in what else MORE,
+    }  # fmt: skip
+    keep("language_defaults", [row], {what: found | {"threads": args.threads, "tried": tried}}, args.out)
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {

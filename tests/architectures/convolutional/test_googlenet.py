@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from tests.architectures.convolutional.upstream import (
     assert_bijection,
     assert_equal,
+    assert_taken_strictly,
     close,
     parameters,
     randomized,
@@ -257,13 +258,9 @@ def test_what_renormalises_takes_three_channels(channels: int) -> None:
 
 def test_torchvision_takes_ours_strictly_with_both_auxiliary_heads() -> None:
     """What is exported fills its model, and all three heads answer as ours do."""
-    from fathom.training.weights import upstream_state
-
     ours: Any = randomized(googlenet(classes=7))
     theirs = torchvisions(num_classes=7)
-    state = upstream_state(ours, NAMES)
-    theirs.load_state_dict(state, strict=True)
-    assert all(torch.equal(tensor, state[name]) for name, tensor in theirs.state_dict().items())
+    assert_taken_strictly(ours, theirs, NAMES)
     ours.eval(), theirs.eval()
     seen: list[Tensor] = []
     for block in (theirs.inception4a, theirs.inception4d):

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from tests.architectures.convolutional.upstream import (
     assert_bijection,
     assert_equal,
+    assert_taken_strictly,
     close,
     parameters,
     randomized,
@@ -22,7 +23,6 @@ from fathom.architectures.convolutional.inception import UPSTREAMS, AuxiliaryHea
 from fathom.errors import InputError
 from fathom.fundamentals.initialization.pretrained import LoadReport
 from fathom.training.weight_map import translate
-from fathom.training.weights import upstream_state
 
 NAMES = UPSTREAMS["torchvision"]
 SMALL = Config(
@@ -132,9 +132,7 @@ def test_torchvision_takes_ours_strictly_with_the_auxiliary_head() -> None:
     """What is exported fills its model, and both heads answer as ours do."""
     ours: Any = randomized(inception_v3(classes=7))
     theirs = torchvisions(num_classes=7)
-    state = upstream_state(ours, NAMES)
-    theirs.load_state_dict(state, strict=True)
-    assert all(torch.equal(tensor, state[name]) for name, tensor in theirs.state_dict().items())
+    assert_taken_strictly(ours, theirs, NAMES)
     ours.eval(), theirs.eval()
     image = torch.randn(2, 3, 299, 299)
     with torch.no_grad():

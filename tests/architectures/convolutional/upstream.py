@@ -57,6 +57,11 @@ def assert_equal(
     with torch.no_grad():
         close(ours(image), logits(theirs(image)), 1e-5)
     assert_trains_alike(ours, theirs, table, image, classes)
+    assert_taken_strictly(ours, theirs, table)
+
+
+def assert_taken_strictly(ours: nn.Module, theirs: nn.Module, table: Mapping[str, str]) -> None:
+    """Our weights fill their model, with nothing missing and nothing left over."""
     state = upstream_state(ours, table)
     theirs.load_state_dict(state, strict=True)
     for name, tensor in theirs.state_dict().items():
