@@ -103,17 +103,19 @@ def test_keys_and_what_is_not_graded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     watch = Watch(Worker(), tmp_path, f"{SLUG}/{FIRST}", said.append)
     made = exercise(SLUG, FIRST)
     place = answer_path(tmp_path, made)
+    assert not watch.look() and not watch.look()
+    place.write_text("", encoding="utf-8")  # as most editors do before they write
     assert not watch.look()
     place.write_text("# mine\n", encoding="utf-8")
-    assert watch.look() and not watch.look()
+    assert [watch.look() for _ in range(3)] == [False, True, False]
     assert any(line.startswith("passed") for line in said)
     place.unlink()  # as some editors do for a moment
-    assert not watch.look()
+    assert not watch.look() and not watch.look()
     place.write_text("# mine\n", encoding="utf-8")
     said.clear()
     assert all(watch.press(key) for key in "hsr")
     assert said[0].startswith("hint 1 of") and said[1] == made.solution
     assert said[2] == f"begun anew; what you wrote is in {place.with_suffix('.1.txt')}"
-    assert not watch.look() and place.read_text(encoding="utf-8") == made.starter
+    assert not watch.look() and not watch.look() and place.read_text(encoding="utf-8") == made.starter
     assert watch.press("n") and watch.exercise.key in said[3]
     assert not watch.press("q")

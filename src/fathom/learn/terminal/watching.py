@@ -22,7 +22,7 @@ from fathom.learn.terminal import practice
 if TYPE_CHECKING:
     from fathom.learn.engine.worker import Worker
 
-GLANCE = 0.2  # seconds between looks at the file
+GLANCE = 0.1  # seconds between looks at the file
 KEYS = "keys: h hint, s solution, n next, r reset, q quit"
 
 
@@ -33,6 +33,7 @@ class Watch:
         self.worker, self.home, self.say = worker, home, say
         self.exercise: Exercise
         self.seen: tuple[int, int, int] | None = None
+        self.settling: tuple[int, int, int] | None = None
         self.go_to(name)
 
     def go_to(self, name: str | None) -> None:
@@ -47,9 +48,14 @@ class Watch:
         self.say(f"\n{self.exercise.key}\n\n{self.exercise.statement}\n\nedit  {path}\n{KEYS}")
 
     def look(self) -> bool:
-        """Grade the file if it changed since the last look; True if it did."""
+        """Grade the file if it changed and has come to rest; True if it was graded.
+
+        Many editors empty a file before they fill it, so what has just changed is graded at the next look,
+        when it is still the same.
+        """
         now = facts_of(exercise.answer_path(self.home, self.exercise))
-        if now is None or now == self.seen:
+        rests, self.settling = now == self.settling, now
+        if now is None or now == self.seen or not rests:
             return False
         self.seen = now
         verdict = practice.grade(self.worker, self.home, self.exercise, desk(self.home))
