@@ -47,3 +47,16 @@ def test_counts_get_the_sentences_that_networks_get(recipe: Any, monkeypatch: py
     for texts, split in zip(given, (data.train, data.test), strict=True):
         assert torch.equal(experiment.task.encode(texts), split.rows(torch.arange(len(texts)))[0])  # type: ignore[attr-defined,union-attr]
         assert len(texts) == len(split)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_logistic_regression_is_that_of_scikit_learn(recipe: Any) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    found = claim.phrases_of(1, 1)
+    train, test = (counts.to_dense().double().numpy() for counts in (found.train, found.test))
+    often = (train > 0).sum(axis=0) >= 30
+    theirs = LogisticRegression(max_iter=1000, tol=1e-6).fit(train[:, often], found.labels.numpy())
+    assert claim.weighed(1, least=30) == pytest.approx(
+        theirs.score(test[:, often], found.truth.numpy()), abs=1e-9
+    )

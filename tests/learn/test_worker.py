@@ -179,7 +179,7 @@ def test_errors_name_the_line(worker: Worker) -> None:
 
 
 def test_nothing_is_left_behind(worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # other tests' jobs make theirs in the usual place
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # other tests' jobs have the usual
     running = worker.start("nothing")
     assert running.folder.is_dir() and running.folder.parent == tmp_path
     running.stop()
