@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -109,17 +108,18 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "b t d"], mask: Mask | None = None, cache: Cache | None = None
     ) -> Float[Tensor, "b t d"]:
-        query, key, value = rearrange(
-            self.qkv(x), "b t (three k e) -> three b k t e", three=3, k=self.heads
-        ).unbind()
+        # Shapes by torch's own means: of a single token, the work of `rearrange` would show.
+        b, t, d = x.shape
+        qkv = self.qkv(x).view(b, t, 3, self.heads, d // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind()
         if cache is not None:
             key, value = cache.extend(self.layer, key, value)
         heard = F.scaled_dot_product_attention(
             query, key, value, mask,
             dropout_p=self.dropout if self.training else 0.0,
-            is_causal=mask is None and x.shape[1] > 1,
+            is_causal=mask is None and t > 1,
         )  # fmt: skip
-        return self.out(rearrange(heard, "b k t e -> b t (k e)"))
+        return self.out(heard.transpose(1, 2).reshape(b, t, d))
 
 
 class Dense(nn.Module):
@@ -148,8 +148,12 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "b t d"], mask: Mask | None = None, cache: Cache | None = None
     ) -> Float[Tensor, "b t d"]:
-        x = x + self.dropout(self.attention(self.norm_1(x), mask, cache))
-        return x + self.dropout(self.dense(self.norm_2(x)))
+        x = x + self.dropped(self.attention(self.norm_1(x), mask, cache))
+        return x + self.dropped(self.dense(self.norm_2(x)))
+
+    def dropped(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
+        """Dropout, called only while learning: of a single token, an idle call would show as well."""
+        return self.dropout(x) if self.training else x
 
 
 class GPT2(nn.Module):
