@@ -118,7 +118,7 @@ def learned(experiment: "Experiment", seed: int) -> float:
 
 def divided_by(experiment: "Experiment", seed: int) -> "Experiment":
     """The same recipe on other training sentences, whose words and lengths decide the model's sizes."""
-    from fathom.claims.three_models_of_one_text import NothingToChooseBy
+    from fathom.data.unvalidated import Unvalidated
 
     data: Any = replace(experiment.data, seed=seed)  # type: ignore[type-var]
     task, sizes = data.task(), {}
@@ -127,7 +127,7 @@ def divided_by(experiment: "Experiment", seed: int) -> "Experiment":
     if hasattr(experiment.model, "context"):
         sizes["context"] = task.length
     model: Any = replace(experiment.model, **sizes)  # type: ignore[type-var]
-    return replace(experiment, model=model, data=NothingToChooseBy(data), task=task, expect=())
+    return replace(experiment, model=model, data=Unvalidated(data), task=task, expect=())
 
 
 def picture(seed: int, found: dict[str, dict[str, float]]) -> "list[Block]":

@@ -17,8 +17,8 @@ Source: Chen and Goodman (1999), https://doi.org/10.1006/csla.1999.0128; Hochrei
 Radford et al. (2019).
 """
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fathom.claim import Claim
 
@@ -77,24 +77,15 @@ def counted(data: "Data", vocabulary: int) -> dict[str, float]:
     return scored(-float(likely.log().mean()), numbers, took) | told | {"order": float(model.order)}
 
 
-@dataclass(frozen=True)
-class NothingToChooseBy:
-    """Data without a validation split; a trial then scores the test split."""
-
-    whole: Any
-
-    def load(self) -> "Data":
-        return replace(self.whole.load(), valid=None)
-
-
 def learned(experiment: "Experiment", seed: int) -> dict[str, float]:
     """A network of a recipe after ``TIMES`` readings, scored on the test text."""
+    from fathom.data.unvalidated import Unvalidated
     from fathom.data.windows import running_text
     from fathom.training.trial import trial
 
     rows = experiment.data.load().train
     steps = round(TIMES * len(running_text(rows)) / (experiment.batch_size * rows.length))
-    experiment = replace(experiment, data=NothingToChooseBy(experiment.data), steps=steps)
+    experiment = replace(experiment, data=Unvalidated(experiment.data), steps=steps)
     metrics = trial(experiment, seed).metrics
     numbers = sum(p.numel() for p in experiment.build().parameters())
     return scored(metrics["test/loss"], numbers, metrics["seconds"]) | {"steps": float(steps)}
