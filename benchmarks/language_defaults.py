@@ -1,13 +1,14 @@
 """Our models of text as they come, against transformers' at their best.
 
 ``language_models.py`` gives both sides the same switches. Here ours are used as people use them: a training
-step is the one of ``fathom train`` and ``fathom fit``, with all that it checks and measures, and writing is
-what ``fathom generate`` does. The others get what their documentation and torch's advise for a processor:
-the fused optimizer, gradients set to None, fused attention, GELU in one operation, clipping as their Trainer
-does it, ``inference_mode``. With ``--compile`` the compiled network is tried as well, for writing with the
-cache of fixed size that their guide asks for then; that takes minutes and a C++ compiler, and of what was
-tried the quickest is taken. Both sides have float32, equal weights, the same tokens and as many threads, and
-take turns step by step. ``--only`` measures a part; rows of earlier calls stay.
+step is the one of ``fathom train`` and ``fathom fit``, with all that it checks and measures, reading is the
+model as it lies, and writing is what ``fathom generate`` does. The others get what their documentation and
+torch's advise for a processor: the fused optimizer, gradients set to None, fused attention, GELU in one
+operation, clipping as their Trainer does it, ``inference_mode``. With ``--compile`` the compiled network is
+tried as well, for writing with the cache of fixed size that their guide asks for then; that takes minutes and
+a C++ compiler, and of what was tried the quickest is taken. The LSTM's other side is torch's own, bare. Both
+sides have float32, equal weights, the same tokens and as many threads, and take turns step by step. A part is
+measured with ``--only``; rows of earlier calls stay.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import transformers
 from language_models import (
     BASE,
     LLAMA,
+    PUBLISHED,
     SMALL,
     Logits,
     Pair,
@@ -31,13 +33,18 @@ from language_models import (
     causal,
     gpt2_pair,
     llama_pair,
+    lstm_pair,
     masked,
+    plain,
     rate,
+    reading,
     theirs_writes,
 )
 from pairs import keep, options, paired, shown
 from torch import Tensor
 
+from fathom.architectures.recurrent import char_lstm
+from fathom.architectures.transformers import gpt2
 from fathom.training import AdamW, GradientDescent, NextToken
 from fathom.training.parallel import Parallel
 
@@ -53,6 +60,7 @@ LEARNED: dict[str, tuple[Callable[[], Pair], Logits, tuple[int, int]]] = {
     "GPT-2, 6 x 384": (lambda: gpt2_pair(SMALL), causal, (12, 256)),
     "BERT-base": (lambda: bert_pair(BASE), masked, (4, 128)),
     "LLaMA, 95 M": (lambda: llama_pair(LLAMA), causal, (2, 256)),
+    "LSTM, 256": (lambda: lstm_pair(char_lstm.Config()), plain, (32, 128)),
 }
 
 
@@ -106,29 +114,33 @@ def quickest(ways: dict[str, Run], more: bool = False) -> tuple[str, Run, dict[s
     return best, ways[best], tried
 
 
-def training(name: str, args: argparse.Namespace) -> None:
+def learned(kind: str, name: str, args: argparse.Namespace) -> None:
+    """A training step, or a ``reading`` of the same texts."""
     make, logits, shape = LEARNED[name]
     ours, theirs = make()
     token = torch.randint(1, ours.cfg.vocabulary, (shape[0], shape[1] + 1))
-    ways = {PLAIN: their_training(theirs, logits, token)}
+    theirs_does = reading if kind == "reading" else their_training
+    ways = {PLAIN: theirs_does(theirs, logits, token)}
     if args.compile:
-        ways[COMPILED] = their_training(torch.compile(theirs), logits, token)
-    step = our_training(ours, token)
+        compiled: Any = torch.compile(theirs)
+        ways[COMPILED] = theirs_does(compiled, logits, token)
+    step = reading(ours, plain, token) if kind == "reading" else our_training(ours, token)
     for _ in range(WARM):
         step()
     how, other, tried = quickest(ways)
-    what = f"{name}: milliseconds, training step, {shape[0]} x {shape[1]} tokens"
-    told(what, paired(step, other, args.pairs), 1e3, how, tried, args)
+    what = f"{name}: milliseconds, {kind}, {shape[0]} x {shape[1]} tokens"
+    peer = "nn.LSTM" if name.startswith("LSTM") else "transformers"
+    told(what, paired(step, other, args.pairs), 1e3, f"{peer} {{}}, {how}", tried, args)
 
 
-def writing(name: str, texts: int, args: argparse.Namespace) -> None:
-    ours, theirs = (net.eval() for net in gpt2_pair(SMALL))
+def writing(name: str, cfg: gpt2.Config, texts: int, args: argparse.Namespace) -> None:
+    ours, theirs = (net.eval() for net in gpt2_pair(cfg))
     prompt = torch.randint(1, ours.cfg.vocabulary, (texts, PROMPT))
     ways = {PLAIN: rate(theirs_writes, theirs, prompt, ANSWER)}
     wanted = theirs_writes(theirs, prompt, ANSWER)
     assert torch.equal(artifact_writes(ours, prompt, ANSWER), wanted), "ours writes otherwise"
     if args.compile:
-        compiled = gpt2_pair(SMALL)[1].eval()
+        compiled = gpt2_pair(cfg)[1].eval()
         compiled.load_state_dict(theirs.state_dict())
         compiled.forward = torch.compile(compiled.forward)
         assert torch.equal(fixed_writes(compiled, prompt, ANSWER), wanted), (
@@ -137,28 +149,32 @@ def writing(name: str, texts: int, args: argparse.Namespace) -> None:
         ways[COMPILED] = rate(fixed_writes, compiled, prompt, ANSWER)
     how, other, tried = quickest(ways, more=True)
     found = paired(rate(artifact_writes, ours, prompt, ANSWER), other, args.pairs)
-    told(f"{name}: tokens written a second, texts at a time: {texts}", found, 1, how, tried, args)
+    what = f"{name}: tokens written a second, texts at a time: {texts}"
+    told(what, found, 1, f"transformers {{}}, {how}", tried, args)
 
 
 def told(
-    what: str, found: dict[str, Any], unit: float, how: str, tried: dict[str, float], args: argparse.Namespace
-) -> None:
+    what: str, found: dict[str, Any], unit: float, other: str, tried: dict[str, float],
+    args: argparse.Namespace,
+) -> None:  # fmt: skip
     """Keep one comparison; ``unit`` is what its numbers are multiplied by to be shown."""
     row = {
         "what": f"{what}, our defaults",
         "ours": f"{found['ours_median'] * unit:.0f}",
-        "other": f"transformers {found['other_median'] * unit:.0f}, {how}",
+        "other": other.format(f"{found['other_median'] * unit:.0f}"),
         "ratio": shown(found), "goal": GOAL if "milliseconds" in what else MORE,
     }  # fmt: skip
     keep("language_defaults", [row], {what: found | {"threads": args.threads, "tried": tried}}, args.out)
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "gpt2": partial(training, "GPT-2, 6 x 384"),
-    "bert": partial(training, "BERT-base"),
-    "llama": partial(training, "LLaMA, 95 M"),
-    "writing-1": partial(writing, "GPT-2, 6 x 384", 1),
-    "writing-8": partial(writing, "GPT-2, 6 x 384", 8),
+    f"{part}{'-reading' if kind == 'reading' else ''}": partial(learned, kind, name)
+    for part, name in zip(("gpt2", "bert", "llama", "lstm"), LEARNED, strict=True)
+    for kind in ("training step", "reading")
+} | {
+    f"writing{part}-{texts}": partial(writing, name, cfg, texts)
+    for part, name, cfg in (("", "GPT-2, 6 x 384", SMALL), ("-124M", "GPT-2, 124 M", PUBLISHED))
+    for texts in (1, 8)
 }
 
 

@@ -43,6 +43,7 @@ LLAMA = llama.Config(
     vocabulary=32000, context=256, width=768, layers=10, heads=12, groups=12, hidden=2048, tied=True
 )
 FUSED: dict[str, Any] = {"attn_implementation": "sdpa"}
+FIRST = 0x20000  # code point from which on there are as many characters as any vocabulary wants
 TINY = {"vocabulary": 65, "width": 32, "layers": 2, "heads": 2, "context": 64}  # to see that all runs
 
 
@@ -168,15 +169,15 @@ def artifact_writes(model: Any, prompt: Tensor, count: int) -> Tensor:
     """As `fathom generate` asks a run of its own: with filters, dice and texts of any lengths."""
     from fathom.deployment.writing import Wish, Writer
     from fathom.fundamentals.decoding.token_sampling import Sampling
-    from fathom.recipes.char_lstm import CHARACTERS
     from fathom.task import Boundary
     from fathom.tasks.language_modelling import LanguageModelling
 
-    task = LanguageModelling(vocabulary=CHARACTERS, states=model.cfg.states)
+    characters = tuple(map(chr, range(FIRST, FIRST + model.cfg.vocabulary)))  # any: none of them is shown
+    task = LanguageModelling(vocabulary=characters, states=model.cfg.states)
     wish = Wish(
         length=count, beams=1, contrast=0.0, candidates=1, trace=0, seed=0, how=Sampling(temperature=0)
     )
-    writer = Writer(Boundary(task, model), task.zeros, CHARACTERS)
+    writer = Writer(Boundary(task, model), task.zeros, characters)
     texts = writer.write(prompt.tolist(), [wish] * len(prompt))
     return torch.tensor(texts)[:, prompt.shape[1] :]
 
