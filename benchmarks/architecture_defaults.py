@@ -12,26 +12,22 @@ step by step. ``--nets``, ``--peers`` and ``--only`` measure a part; rows of ear
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import peers  # noqa: F401 - before torchvision and timm
-import timm
 import torch
 import torch.nn.functional as F
 from pairs import keep, options, paired, shown
 from torch import Tensor, nn
 from torchvision.transforms import functional as pixelwise
 
-from architectures import NETS
-from fathom.architectures.convolutional import efficientnet, vgg
+from architectures import LIBRARIES, NETS, Peer, peer
 from fathom.task import Boundary
 from fathom.tasks.image_classification import ImageClassification
 from fathom.training import SGD, CrossEntropy, GradientDescent
 from fathom.training.parallel import Parallel
-from fathom.training.weights import upstream_state
 
 GOAL = "<= 0.95 (a goal, no gate)"
-LIBRARIES = ("torchvision", "timm")
 RATE, MOMENTUM = 1e-4, 0.9
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIDE, CLASSES = 224, 1000
@@ -39,37 +35,6 @@ WARM, TRIED = 2, 3  # steps before a setting is timed, and timed ones of which t
 PLAIN, LAST, COMPILED = "plain layout", "channels last", ", compiled"
 
 Step = Callable[[], float]  # makes one step and returns its seconds
-
-
-class Peer(NamedTuple):
-    """A network of another library: how it is made, and our weights under its names."""
-
-    make: Callable[[], nn.Module]
-    state: Callable[[Any], dict[str, Tensor]]
-
-
-def renamed(table: dict[str, str]) -> Callable[[nn.Module], dict[str, Tensor]]:
-    return lambda ours: upstream_state(ours, table)
-
-
-# What is dropped while it trains is set as in torchvision: timm's own defaults drop nothing.
-TIMM: dict[str, tuple[str, dict[str, Any], Callable[[Any], dict[str, Tensor]]]] = {
-    "ResNet-18": ("resnet18", {}, renamed(NETS["ResNet-18"][2])),
-    "ResNet-50": ("resnet50", {}, renamed(NETS["ResNet-50"][2])),
-    "DenseNet-121": ("densenet121", {}, renamed(NETS["DenseNet-121"][2])),
-    "EfficientNet-B0": (
-        "efficientnet_b0", {"drop_rate": 0.2, "drop_path_rate": 0.2}, renamed(efficientnet.UPSTREAMS["timm"]),
-    ),
-    "VGG-16": ("vgg16", {"drop_rate": 0.5}, vgg.timm_state),
-}  # fmt: skip
-
-
-def peer(library: str, net: str) -> Peer:
-    if library == "torchvision":
-        _, make, table, _ = NETS[net]
-        return Peer(make, renamed(table))
-    name, dropped, state = TIMM[net]
-    return Peer(lambda: timm.create_model(name, **dropped), state)
 
 
 def timed(work: Callable[[], object]) -> Step:
@@ -165,9 +130,7 @@ def at_its_best(
 def main() -> None:
     parser = options(__doc__, [*KINDS])
     parser.add_argument("--nets", nargs="+", choices=[*NETS], default=[*NETS])
-    parser.add_argument(
-        "--peers", nargs="+", choices=["torchvision", "timm"], default=["torchvision", "timm"]
-    )
+    parser.add_argument("--peers", nargs="+", choices=LIBRARIES, default=list(LIBRARIES))
     parser.add_argument("--compile", action="store_true", help="let the others try compiled networks too")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

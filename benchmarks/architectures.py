@@ -1,22 +1,30 @@
-"""Our convolutional networks against torchvision's: a training step, an inference, memory, the ONNX file.
+"""Our convolutional networks against torchvision's and timm's: training, inference, memory, the ONNX file.
 
-The same switches on both sides: float32, channels last, the same fused optimizer, no compiling, the same
-weights, the same pictures. The two take turns, one step each, so that whatever slows the machine slows
-both. Memory is what autograd keeps for the backward pass: it decides how large a batch can be, and can be
-counted to the byte. Both are exported by torch's exporter and run by ONNX Runtime with as many threads.
+The same switches on all sides: float32, channels last, the same fused optimizer, no compiling, the same
+weights, the same pictures. Two networks take turns, one step each, so that whatever slows the machine slows
+both; and since where a network happens to lie in memory speeds it for as long as it lives, both are built
+anew several times, now the one first, now the other. Memory is counted to the byte: what autograd keeps for
+the backward pass, which decides how large a batch can be, and the most that a training step holds at once
+beside weights and gradients. ONNX files are written by torch's exporter and run by ONNX Runtime with as many
+threads. ``--nets``, ``--peers`` and ``--only`` measure a part; rows of earlier calls stay.
 """
 
+import gc
+import json
 import logging
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import peers  # noqa: F401 - before torchvision
+import peers  # noqa: F401 - before torchvision and timm
+import timm
 import torch
 import torch.nn.functional as F
-from pairs import arguments, keep, paired, shown
+from pairs import compared, keep, options, paired, shown
 from torch import Tensor, nn
 from torchvision import models
 
@@ -24,6 +32,8 @@ from fathom.architectures.convolutional import densenet, efficientnet, resnet, v
 from fathom.training.weights import upstream_state
 
 GATE = "upper end <= 1.02"
+LIBRARIES = ("torchvision", "timm")
+ROUNDS = 5  # how often two networks are built
 # Name: ours, torchvision's, table of names, pictures a batch.
 NETS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module], dict[str, str], int]] = {
     "ResNet-18": (resnet.resnet18, models.resnet18, resnet.UPSTREAMS["torchvision"], 4),
@@ -34,6 +44,37 @@ NETS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module], dict[str
     ),
     "VGG-16": (vgg.vgg16, models.vgg16, vgg.UPSTREAMS["torchvision"], 1),
 }  # fmt: skip
+
+
+class Peer(NamedTuple):
+    """A network of another library: how it is made, and our weights under its names."""
+
+    make: Callable[[], nn.Module]
+    state: Callable[[Any], dict[str, Tensor]]
+
+
+def renamed(table: dict[str, str]) -> Callable[[nn.Module], dict[str, Tensor]]:
+    return lambda ours: upstream_state(ours, table)
+
+
+# What is dropped while it trains is set as in torchvision: timm's own defaults drop nothing.
+TIMM: dict[str, tuple[str, dict[str, Any], Callable[[Any], dict[str, Tensor]]]] = {
+    "ResNet-18": ("resnet18", {}, renamed(NETS["ResNet-18"][2])),
+    "ResNet-50": ("resnet50", {}, renamed(NETS["ResNet-50"][2])),
+    "DenseNet-121": ("densenet121", {}, renamed(NETS["DenseNet-121"][2])),
+    "EfficientNet-B0": (
+        "efficientnet_b0", {"drop_rate": 0.2, "drop_path_rate": 0.2}, renamed(efficientnet.UPSTREAMS["timm"]),
+    ),
+    "VGG-16": ("vgg16", {"drop_rate": 0.5}, vgg.timm_state),
+}  # fmt: skip
+
+
+def peer(library: str, net: str) -> Peer:
+    if library == "torchvision":
+        _, make, table, _ = NETS[net]
+        return Peer(make, renamed(table))
+    name, dropped, state = TIMM[net]
+    return Peer(lambda: timm.create_model(name, **dropped), state)
 
 
 def training(net: nn.Module, images: Tensor) -> Callable[[], float]:
@@ -91,6 +132,7 @@ def exported(net: nn.Module, images: Tensor) -> Callable[[], float]:
 
 
 KINDS = {"training step": training, "inference": inference, "ONNX inference": exported}
+MEMORY = "memory"
 
 
 def kept_bytes(net: nn.Module, images: Tensor) -> int:
@@ -110,43 +152,81 @@ def kept_bytes(net: nn.Module, images: Tensor) -> int:
     return sum(pieces.values())
 
 
+def peak_bytes(net: nn.Module, images: Tensor) -> int:
+    """The most that forward and backward hold at once beside what there was before them."""
+    net.train()
+    net(images).sum().backward()  # gradients are there from here on
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as seen:
+        F.cross_entropy(net(images), torch.arange(len(images))).backward()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "trace.json"
+        seen.export_chrome_trace(str(file))
+        events = json.loads(file.read_text(encoding="utf-8"))["traceEvents"]
+    changes = sorted((e["ts"], e["args"]["Bytes"]) for e in events if e["name"] == "[memory]")
+    net.zero_grad(set_to_none=True)
+    return int(np.cumsum([size for _, size in changes]).max())
+
+
+def both(net: str, library: str, ours_first: bool) -> tuple[nn.Module, nn.Module]:
+    """Our network and the other one, with equal weights, built one after the other."""
+    make, other = NETS[net][0], peer(library, net)
+    torch.manual_seed(0)
+    if ours_first:
+        ours, theirs = make(), other.make()
+    else:
+        theirs, ours = other.make(), make()
+    theirs.load_state_dict(other.state(ours))
+    theirs.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as ours come
+    return ours, theirs
+
+
+def speed(net: str, library: str, kind: str, pairs: int) -> dict[str, Any]:
+    """The two in turn, some pairs for each time that they are built."""
+    images = torch.randn(NETS[net][3], 3, 224, 224)
+    rounds = 1 if kind == "ONNX inference" else min(ROUNDS, pairs)  # a file lies anew in any case
+    a: list[float] = []
+    b: list[float] = []
+    for i in range(rounds):
+        mine, other = (KINDS[kind](one, images) for one in both(net, library, ours_first=i % 2 == 0))
+        for _ in range(2):  # both warm
+            mine()
+            other()
+        found = paired(mine, other, pairs // rounds + (i < pairs % rounds))
+        a, b = a + found["ours"], b + found["other"]
+        del mine, other
+        gc.collect()  # two networks are there at a time, not four
+    return compared(a, b)
+
+
 def main() -> None:
-    args = arguments(__doc__, [*KINDS, "memory"])
+    parser = options(__doc__, [*KINDS, MEMORY])
+    parser.add_argument("--nets", nargs="+", choices=[*NETS], default=[*NETS])
+    parser.add_argument("--peers", nargs="+", choices=LIBRARIES, default=list(LIBRARIES))
+    args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    rows: list[dict[str, str]] = []
-    details: dict[str, Any] = {"threads": args.threads}
-    for name, (make_ours, make_theirs, table, batch) in NETS.items():
-        torch.manual_seed(0)
-        ours, theirs = make_ours(), make_theirs()
-        theirs.load_state_dict(upstream_state(ours, table))
-        theirs.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as ours come
-        images = torch.randn(batch, 3, 224, 224)
-        if "memory" in args.only:
-            memory = kept_bytes(ours, images), kept_bytes(theirs, images)
-            details[f"{name}, bytes kept"] = memory
-            rows.append(
-                {
-                    "what": f"{name}: MB kept for the backward pass, batch {batch}",
-                    "ours": f"{memory[0] / 1e6:.1f}", "other": f"torchvision {memory[1] / 1e6:.1f}",
-                    "ratio": f"{memory[0] / memory[1]:.3f}", "goal": "<= 1.0",
-                }
-            )  # fmt: skip
+    for net, library in ((net, library) for net in args.nets for library in args.peers):
+        batch, end = NETS[net][3], "" if library == "torchvision" else f", beside {library}"
         for kind in (kind for kind in KINDS if kind in args.only):
-            make = KINDS[kind]
-            steps = make(ours, images), make(theirs, images)
-            for step in steps * 2:  # both warm
-                step()
-            found = paired(*steps, args.pairs)
-            details[f"{name}, {kind}"] = found
-            rows.append(
-                {
-                    "what": f"{name}: milliseconds, {kind}, batch {batch}",
-                    "ours": f"{found['ours_median'] * 1e3:.0f}",
-                    "other": f"torchvision {found['other_median'] * 1e3:.0f}",
-                    "ratio": shown(found), "goal": "<= 1.0" if kind == "ONNX inference" else GATE,
-                }
-            )  # fmt: skip
-    keep("architectures", rows, details, args.out)
+            found = speed(net, library, kind, args.pairs)
+            row = {
+                "what": f"{net}: milliseconds, {kind}, batch {batch}{end}",
+                "ours": f"{found['ours_median'] * 1e3:.0f}",
+                "other": f"{library} {found['other_median'] * 1e3:.0f}",
+                "ratio": shown(found), "goal": "<= 1.0" if kind == "ONNX inference" else GATE,
+            }  # fmt: skip
+            keep("architectures", [row], {f"{net}, {kind}{end}": found | {"threads": args.threads}}, args.out)
+        ways = {"kept for the backward pass": kept_bytes, "at the peak of a training step": peak_bytes}
+        for told, count in ways.items() if MEMORY in args.only else ():
+            images = torch.randn(batch, 3, 224, 224)
+            mine, other = (count(one, images) for one in both(net, library, ours_first=True))
+            row = {
+                "what": f"{net}: MB {told}, batch {batch}{end}",
+                "ours": f"{mine / 1e6:.1f}", "other": f"{library} {other / 1e6:.1f}",
+                "ratio": f"{mine / other:.3f}", "goal": "<= 1.0",
+            }  # fmt: skip
+            keep("architectures", [row], {f"{net}, bytes {told}{end}": (mine, other)}, args.out)
 
 
 if __name__ == "__main__":

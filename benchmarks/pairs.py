@@ -27,6 +27,11 @@ def paired(ours: Callable[[], float], other: Callable[[], float], pairs: int) ->
         else:
             a.append(ours())
             b.append(other())
+    return compared(a, b)
+
+
+def compared(a: list[float], b: list[float]) -> dict[str, Any]:
+    """What came of pairs: ours ``a``, the other's ``b``."""
     ratios = [x / y for x, y in zip(a, b, strict=True)]
     low, high = median_interval(ratios)
     return {
