@@ -1,11 +1,13 @@
-"""Every published size of our convolutional families: how large it is, and how far from the other library's.
+"""Every published size of our convolutional families: how large it is, and how far from the others'.
 
-Parameters and multiply-adds are counted without memory. Then each size gets random weights, the same model of
-torchvision or timm gets them under its own names, and both answer the same two pictures: the largest
+Parameters and multiply-adds are counted without memory. Then each size gets random weights, the same models
+of torchvision and of timm get them under their own names, and all answer the same two pictures: the largest
 difference of logits, and of gradients relative to the larger of 1 and the largest gradient of the tensor.
 Pictures have 96 pixels a side, which the equality does not depend on; multiply-adds are for the size's own.
 """
 
+import contextlib
+import io
 from typing import Any
 
 import peers  # noqa: F401 - before torchvision
@@ -14,11 +16,10 @@ from pairs import arguments, keep
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fathom.errors import InputError
 from fathom.training.weight_map import inverse, translate
 from fathom.training.weights import upstream_state
 from fathom.verbs.recognising import build, lay, sizes, upstreams
-from fathom.verbs.upstream_models import SIDE, upstream_model
+from fathom.verbs.upstream_models import SIDE, upstream_models
 
 LIBRARIES = {"torchvision", "timm"}
 CLASSES = 10  # of the models that are compared; all counts are for ImageNet's 1,000
@@ -31,7 +32,7 @@ def main() -> None:
     for size, entry in sorted(sizes().items()):
         if ".convolutional." not in entry.module or not LIBRARIES & set(upstreams(entry)):
             continue
-        found[size] = {"system": entry.name, **counted(size), **compared(size)}
+        found[size] = {"system": entry.name, **counted(size), "equal_to": compared(size)}
         print(size, found[size], flush=True)
     keep("models", [], {"models": found}, args.out)
 
@@ -52,33 +53,35 @@ def picture(size: str) -> int:
     return int(crops[0]) if crops else 224
 
 
-def compared(size: str) -> dict[str, Any]:
-    """The library that has the model, and the largest differences from it with equal random weights."""
-    entry = sizes()[size]
-    torch.manual_seed(0)
-    ours = getattr(entry.load(), size)(classes=CLASSES).eval()
-    for upstream, table in upstreams(entry).items():
-        state = upstream_state(ours, table)
-        try:
-            library, name, theirs = upstream_model(state, lay(state, size))
-        except InputError:
-            continue  # no library that is installed has it under these names
-        if library != upstream:
-            continue
-        theirs.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # sums in one order
-        images = torch.randn(2, 3, SIDE, SIDE)
+def compared(size: str) -> dict[str, dict[str, Any]]:
+    """For each library that has the model: its name there, the largest differences with equal weights."""
+    entry, found = sizes()[size], {}
+    make = getattr(entry.load(), size)
+    for upstream, table in ((u, t) for u, t in upstreams(entry).items() if u in LIBRARIES):
+        torch.manual_seed(0)
+        drawn = make(classes=CLASSES)
+        own_way = getattr(entry.load(), f"{upstream}_state", None)  # where names are not all that differs
+        state = own_way(drawn) if own_way else upstream_state(drawn, table)
+        with contextlib.redirect_stderr(io.StringIO()):  # which tells what was taken over
+            ours = make(weights=state, classes=CLASSES).eval()  # normalising as files of this layout want it
         names = translate([n for n, _ in ours.named_parameters()], inverse(table))
-        logits, slopes = answered(ours, images)
-        other, other_slopes = answered(theirs, images)
-        gaps = [
-            float((slope - other_slopes[names[n]]).abs().max() / max(1.0, float(slope.abs().max())))
-            for n, slope in slopes.items()
-        ]
-        return {
-            "library": library, "name": name,
-            "logits": float((logits - other).abs().max()), "gradients": max(gaps),
-        }  # fmt: skip
-    raise SystemExit(f"no library that is installed has {size}")
+        for library, name, theirs in upstream_models(state, lay(state, size), []):
+            if library not in LIBRARIES - set(found):
+                continue
+            theirs.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # one order of sums
+            images = torch.randn(2, 3, SIDE, SIDE)
+            logits, slopes = answered(ours, images)
+            other, other_slopes = answered(theirs, images)
+            gaps = [gap(slope, other_slopes[names[n]].reshape(slope.shape)) for n, slope in slopes.items()]
+            apart = float((logits - other).abs().max())
+            found[library] = {"name": name, "logits": apart, "gradients": max(gaps)}
+    if not found:
+        raise SystemExit(f"no library that is installed has {size}")
+    return found
+
+
+def gap(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours - theirs).abs().max() / max(1.0, float(ours.abs().max())))
 
 
 def answered(net: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -145,3 +145,31 @@ def test_a_module_that_does_not_fit_is_refused_before_training(tmp_path: Path, d
         optimizer = torch.optim.SGD(other.parameters(), 0.1)
         fathom.fit(net, digits, steps=3, optimizer=optimizer, out=tmp_path / "c")
     assert not list(tmp_path.glob("[ab]"))
+
+
+@pytest.mark.parametrize("library", ["torchvision", "timm"])
+def test_weights_go_out_as_the_page_on_models_says(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program of docs/models.md, and its file taken strictly by both libraries."""
+    import torch
+    from safetensors.torch import load_file
+
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    program = page.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    told: dict[str, object] = {}
+    exec(compile(program, "docs/models.md", "exec"), told)
+    if library == "timm":
+        import timm
+
+        theirs = timm.create_model("resnet18", num_classes=7)
+    else:
+        from torchvision import models
+
+        theirs = models.resnet18(num_classes=7)
+    theirs.load_state_dict(load_file("resnet18.safetensors"), strict=True)
+    image, ours = torch.randn(1, 3, 64, 64), told["model"]
+    assert isinstance(ours, torch.nn.Module)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.eval()(image), theirs.eval()(image), rtol=0, atol=1e-5)

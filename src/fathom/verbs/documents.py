@@ -225,6 +225,9 @@ def models_table() -> str:
     ]
     for size, facts in models.items():
         path = catalog.systems()[facts["system"]].path.relative_to(ROOT).as_posix()
+        same = facts["equal_to"]
+        named = [(library, other["name"]) for library, other in same.items()]
+        apart = {kind: max(other[kind] for other in same.values()) for kind in ("logits", "gradients")}
         told = [
             next((r for what, r in speeds.items() if what.startswith(f"{size.replace('_', '')}:")
                   and f"milliseconds, {kind}" in what and BESIDE not in what), "-")
@@ -233,8 +236,8 @@ def models_table() -> str:
         rows.append(
             f"| `{size}` | [{facts['system']}.py](../{path}) | {facts['parameters']:,}"
             f" | {facts['multiply_adds'] / 1e9:.2f} G ({facts['side']})"
-            f" | {facts['library']} `{facts['name']}`"
-            f" | {facts['logits']:.1e} | {facts['gradients']:.1e} | {' | '.join(told)} |"
+            f" | {', '.join(f'{library} `{name}`' for library, name in named)}"
+            f" | {apart['logits']:.1e} | {apart['gradients']:.1e} | {' | '.join(told)} |"
         )
     return "\n".join(rows)
 

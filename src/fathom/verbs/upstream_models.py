@@ -46,8 +46,17 @@ def check_against_upstream(file: Mapping[str, Tensor], match: Match) -> str:
 
 def upstream_model(file: Mapping[str, Tensor], match: Match) -> tuple[str, str, nn.Module]:
     """(library, name there, model with the weights of ``file``)."""
-    wanted = measured(file)
     tried: list[str] = []
+    for found in upstream_models(file, match, tried):
+        return found
+    raise InputError(f"nothing to compare a {match.size} with: {'; '.join(tried)}")
+
+
+def upstream_models(
+    file: Mapping[str, Tensor], match: Match, tried: list[str]
+) -> Iterator[tuple[str, str, nn.Module]]:
+    """The same of each library that has one; ``tried`` tells of those that have none."""
+    wanted = measured(file)
     for library, names, make in libraries(tried):
         for name in difflib.get_close_matches(match.size, names, TRIED, 0.4):
             try:
@@ -58,9 +67,10 @@ def upstream_model(file: Mapping[str, Tensor], match: Match) -> tuple[str, str, 
             if same:
                 model = make(name, match.classes, match.channels)
                 model.load_state_dict(dict(file), strict=False)
-                return library, name, model
-        tried.append(f"{library} has no such model")
-    raise InputError(f"nothing to compare a {match.size} with: {'; '.join(tried)}")
+                yield library, name, model
+                break
+        else:
+            tried.append(f"{library} has no such model")
 
 
 def measured(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
