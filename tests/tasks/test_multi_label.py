@@ -116,5 +116,54 @@ def test_what_is_refused(tmp_path: Path) -> None:
             MultiLabel(**{"labels": ("a",), "channels": 1, "height": 8, "width": 8, **settings})
     assert MultiLabel.recognise(tmp_path, Options()) is None
     for call in (MultiLabel.read, TASK.read_labelled):
-        with pytest.raises(InputError, match="are made in Python"):
+        with pytest.raises(InputError, match="looked for one table"):
             call(tmp_path, Options())
+
+
+def shapes(folder: Path, count: int, seed: int) -> dict[str, set[str]]:
+    """Pictures of 32 pixels below ``folder`` with up to three things on each, and what they show."""
+    dice, shown = np.random.default_rng(seed), {}
+    (folder / "Bilder").mkdir(parents=True)
+    for i in range(count):
+        pixels = dice.integers(0, 60, (32, 32, 3)).astype(np.uint8)
+        there = {name for name in ("rotes Feld", "blue", "Überstrich") if dice.random() < 0.5}
+        y, x = dice.integers(2, 20, 2)
+        if "rotes Feld" in there:
+            pixels[y : y + 9, x : x + 9] = (230, 30, 30)
+        if "blue" in there:
+            pixels[y : y + 9, 31 - x - 9 : 31 - x] = (30, 30, 230)
+        if "Überstrich" in there:
+            pixels[28 - y : 30 - y] = (240, 240, 40)
+        Image.fromarray(pixels).save(folder / "Bilder" / f"{i:03d} neu.png")
+        shown[f"{i:03d} neu.png"] = there
+    return shown
+
+
+def written(folder: Path, shown: dict[str, set[str]]) -> None:
+    rows = [f"{name},{'; '.join(sorted(labels))}" for name, labels in shown.items()]
+    (folder / "labels.csv").write_text("\n".join(["file,labels", *rows]), encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_folder_with_a_table_of_labels_goes_the_whole_way(tmp_path: Path) -> None:
+    """Recognised, trained, exported, asked, scored on new pictures; labels it never saw are refused."""
+    from fathom.verbs.evaluate import evaluate
+    from fathom.verbs.fit import fit
+
+    shown = shapes(tmp_path / "seen", 240, 0)
+    written(tmp_path / "seen", shown)
+    run = fit(tmp_path / "seen", time="40s", out=tmp_path / "run")
+    task = artifact.open_artifact(run.folder).task
+    assert isinstance(task, MultiLabel) and task.labels == ("blue", "rotes Feld", "Überstrich")
+    assert (task.channels, task.height, task.width) == (3, 32, 32)
+    assert run.metrics["valid/mean_average_precision"] > 0.95
+    new = shapes(tmp_path / "new", 60, 1)
+    written(tmp_path / "new", new)
+    assert evaluate(run.folder, tmp_path / "new")["metrics"]["mean_average_precision"] > 0.9
+    answer = run.predict(tmp_path / "new" / "Bilder" / "007 neu.png")
+    assert len(set(answer["labels"]) ^ new["007 neu.png"]) <= 1
+    written(tmp_path / "new", new | {"007 neu.png": {"tree"}})
+    with pytest.raises(InputError, match=r"label.*tree"):
+        evaluate(run.folder, tmp_path / "new")
+    with pytest.raises(InputError, match="leave out --from"):
+        MultiLabel.read(tmp_path / "seen", Options(fixed={"resize": 32}))

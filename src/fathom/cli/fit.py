@@ -11,7 +11,11 @@ HELP = "train on your own data: an image folder, a table, texts; from nothing, o
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", help="a folder of class folders, a CSV, Parquet, JSONL or text file")
+    parser.add_argument(
+        "data",
+        help="a folder of class folders, a folder of pictures and a table of their labels, a CSV, Parquet,"
+        " JSONL or text file",
+    )
     parser.add_argument(
         "--from", dest="start", metavar="SOURCE",
         help="begin from a trained model: a run folder, a size such as resnet50, resnet50:IMAGENET1K_V2 or"

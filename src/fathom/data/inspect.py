@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import os
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -10,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fathom.data.formats import image_folder, table, text
+from fathom.data.formats import image_folder, labelled_pictures, table, text
 from fathom.data.formats.table import Table
 from fathom.errors import InputError
+from fathom.task import Options
 
 CODE = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib")
 ARRAYS = (".npy", ".npz")
@@ -45,7 +47,8 @@ def inspect(path: Path) -> Findings:
             raise InputError(f"{path} is neither a file nor a folder; give one of these")
         refuse_code(path)
         if path.suffix.lower() in TABLES:
-            return look_at_tables(path, {"": path})
+            saw = labelled_pictures.glance(path, Options())
+            return look_at_labelled(path, saw) if saw else look_at_tables(path, {"": path})
         if path.suffix.lower() in text.ENDINGS:
             return look_at_text(path)
     except PermissionError as error:
@@ -63,6 +66,9 @@ def look_at_folder(path: Path) -> Findings:
         raise InputError(f"{path} is empty; looked for class folders of pictures, tables and texts")
     if (path / "Annotations").is_dir() and (path / "JPEGImages").is_dir():
         return look_at_boxes(path)
+    saw = labelled_pictures.glance(path, Options())
+    if saw:
+        return look_at_labelled(path, saw)
     if image_folder.glance(path):
         return look_at_pictures(path)
     tables: dict[str, Path] = {}
@@ -149,18 +155,33 @@ def advice(path: Path) -> str:
     return ""
 
 
+def look_at_labelled(path: Path, saw: Sequence[str]) -> Findings:
+    """Pictures and the table of what each shows: labels, and what `look_at_files` finds."""
+    found = labelled_pictures.scan(path, Options(skip_bad=True))
+    findings = Findings(str(path), "pictures with labels", list(saw), list(found.folder.bad[:SHOWN]))
+    if len(found.folder.bad) > SHOWN:
+        findings.problems.append(f"{len(found.folder.bad)} rows in all have no picture; see --skip-bad")
+    return look_at_files(found.folder, found.counts(), "label", findings)
+
+
 def look_at_pictures(path: Path) -> Findings:
-    """Classes, splits, unreadable files, doubles within and across splits."""
+    """Classes, and what `look_at_files` finds."""
     found = image_folder.scan(path)
-    counts = found.counts()
     findings = Findings(str(path), "image folder", list(image_folder.glance(path) or ()))
+    return look_at_files(found, found.counts(), "class", findings)
+
+
+def look_at_files(
+    found: image_folder.ImageFolder, counts: dict[str, int], kind: str, findings: Findings
+) -> Findings:
+    """Sizes, splits, unreadable files, doubles within and across splits; ``counts`` is by ``kind``."""
     with ThreadPoolExecutor() as pool:
         looks = list(pool.map(look, found.paths))
     good = {i: seen for i, seen in enumerate(looks) if not isinstance(seen, str)}
     sizes = Counter(seen[0] for seen in good.values())
     channels = Counter(seen[1] for seen in good.values())
     findings.saw.append(f"{len(looks)} pictures, {sizes_told(sizes)}, {told(channels)}")
-    findings.saw += [f"class {name}: {count}" for name, count in counts.items()]
+    findings.saw += [f"{kind} {name}: {count}" for name, count in counts.items()]
     findings.saw += found.notes
     bad = [seen for seen in looks if isinstance(seen, str)]
     findings.problems += [f"cannot be read: {reason}" for reason in bad[:SHOWN]]
@@ -170,7 +191,7 @@ def look_at_pictures(path: Path) -> Findings:
     same: dict[Hashable, list[int]] = defaultdict(list)
     for i, seen in good.items():
         same[seen[2]].append(i)
-    names = [str(p.relative_to(path)) for p in found.paths]
+    names = [os.path.relpath(p, labelled_pictures.root_of(Path(findings.path))) for p in found.paths]
     labels = [found.classes[i] for i in found.labels]
     findings.problems += doubles(same, "picture", names, found.splits, labels)
     findings.facts = {

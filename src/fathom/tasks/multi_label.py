@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from fathom.training.experiment import Experiment
 
 SHOWN = 24  # pictures in the report
-OWN = "pictures with several labels are made in Python: Data of uint8 pictures and (n, labels) zeros and ones"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +45,28 @@ class MultiLabel:
     # -- its own data ---------------------------------------------------------------------------
     @staticmethod
     def recognise(path: Path, options: Options) -> Sighting | None:
-        return None  # folders of pictures are those of image classification
+        from fathom.data.formats import labelled_pictures
+
+        found = None if options.text else labelled_pictures.glance(path, options)
+        return None if found is None else Sighting(0.95, found)
 
     @classmethod
     def read(cls, path: Path, options: Options) -> tuple["MultiLabel", Data]:
-        raise InputError(f"{path}: {OWN}, given to fathom.train(Experiment(...))")
+        from fathom.data import picture_labels
+        from fathom.data.formats import labelled_pictures
+
+        if options.fixed:
+            raise InputError(
+                f"{path}: pictures with several labels each are learned from nothing; leave out --from, whose"
+                " weights decide how pictures of one class each are cut"
+            )
+        return picture_labels.load(labelled_pictures.scan(path, options), options, cls)
 
     def read_labelled(self, path: Path, options: Options) -> Data:
-        raise InputError(f"{path}: {OWN}; evaluate them there")
+        from fathom.data import picture_labels
+        from fathom.data.formats import labelled_pictures
+
+        return picture_labels.load_labelled(labelled_pictures.scan(path, options), options, self)
 
     def experiment(self, data: Data, seed: int) -> "Experiment":
         from fathom.applications.recognition import label_finder

@@ -307,8 +307,9 @@ def recognise(path: Path, options: Options) -> tuple[str, Sighting]:
 
         inspect(path)  # says what is wrong with it, where something is
         raise InputError(
-            f"{path} is no data that a task here knows: an image folder (a folder for each class), a CSV or"
-            " Parquet table, JSONL or CSV with a text column, or plain text; see: fathom data inspect"
+            f"{path} is no data that a task here knows: an image folder (a folder for each class), pictures"
+            " and a table of their labels, a CSV or Parquet table, JSONL or CSV with a text column, or plain"
+            " text; see: fathom data inspect"
         )
     _, name, sighting = max(seen, key=lambda s: s[0])
     return name, sighting
