@@ -141,6 +141,28 @@ def test_a_run_of_a_chosen_model_is_resumed(tmp_path: Path) -> None:
     assert resume(tmp_path / "cut", export=False).digest == whole.digest
 
 
+def test_the_model_of_pairs_is_chosen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A Transformer in the place of the recurrent pair: it translates, is scored, and is made again."""
+    words = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "acht"}
+    dice, rows = random.Random(0), ["en,de"]
+    for _ in range(160):
+        text = [dice.choice(list(words)) for _ in range(dice.randint(2, 5))]
+        rows.append(f"{' '.join(text)},{' '.join(words[w] for w in text)}")
+    file = tmp_path / "pairs.csv"
+    file.write_text("\n".join(rows))
+    command = ["fit", str(file), "--task", "sequence-to-sequence", "--text", "en", "--target", "de"]
+    command += ["--model", "transformer", "--set", "steps=3", "--no-export"]
+    assert main([*command, "--out", str(tmp_path / "run"), "--json"]) == 0
+    run = Run(tmp_path / "run")
+    assert json.loads((run.folder / "model" / "artifact.json").read_text())["system"] == "transformer"
+    model = run.record["experiment"]["model"]
+    assert (model["source_vocabulary"], model["target_vocabulary"], model["places"]) == (9, 9, 6)
+    assert isinstance(run.predict({"en": "one two"})["text"], str)
+    assert evaluate(run.folder, file, text="en", target="de")["items"] == 160
+    assert main([*command[:-4], "gpt2", *command[-3:], "--out", str(tmp_path / "other")]) == 2
+    assert "there is no model for --model 'gpt2'; known: seq2seq, transformer" in capfd.readouterr().err
+
+
 def test_what_is_no_choice_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rhyme.txt").write_text(RHYME)
     houses(tmp_path / "h.csv")

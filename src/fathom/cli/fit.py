@@ -25,7 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="SYSTEM",
-        help="what to train, where there is a choice: for a text char_lstm, gpt2, llama",
+        help="what to train, where there is a choice: for a text char_lstm, gpt2, llama; for pairs of texts"
+        " seq2seq, transformer",
     )
     parser.add_argument(
         "--task", metavar="TASK", help="what to learn, where that is not recognised: sequence-to-sequence"

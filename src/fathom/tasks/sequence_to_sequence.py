@@ -11,7 +11,7 @@ for the score but by the score's own rules, and a word that the vocabulary lacks
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,18 +203,43 @@ class SequenceToSequence:
     def experiment(self, data: Data, seed: int) -> "Experiment":
         """The recipe's settings, with a length that suits the number of pairs."""
         from fathom.architectures.recurrent.seq2seq import Config
-        from fathom.training import AdamW, Experiment, GradientDescent, NextToken, OneCycle
+        from fathom.training import AdamW, OneCycle
+
+        return self.planned(
+            Config(**self.vocabularies), data, seed, optimizer=AdamW(learning_rate=2e-3), schedule=OneCycle()
+        )
+
+    @staticmethod
+    def fixed_by(model: Any) -> dict[str, Any]:
+        """What a model that was chosen decides about the task: nothing."""
+        return {}
+
+    def proposed(self, model: Any, data: Data, seed: int) -> "Experiment":
+        """A Transformer that was chosen, of sizes ``model``, with the settings of `transformer_multi30k`."""
+        from fathom.training import Adam, WarmupCosine
+
+        sized = replace(model, **self.vocabularies, places=max(self.source_length, self.target_length))
+        optimizer = Adam(learning_rate=2e-3, betas=(0.9, 0.98))
+        return self.planned(sized, data, seed, optimizer=optimizer, schedule=WarmupCosine(warmup=0.1))
+
+    @property
+    def vocabularies(self) -> dict[str, int]:
+        """How many tokens a model must know on either side."""
+        return {
+            "source_vocabulary": len(self.source_vocabulary),
+            "target_vocabulary": len(self.target_vocabulary),
+        }
+
+    def planned(self, model: Any, data: Data, seed: int, **learning: Any) -> "Experiment":
+        """What a run on pairs of one's own has in common, whatever learns and however."""
+        from fathom.training import Experiment, GradientDescent, NextToken
 
         batch = max(8, min(64, len(data.train) // 16))
         return Experiment(
-            model=Config(
-                source_vocabulary=len(self.source_vocabulary), target_vocabulary=len(self.target_vocabulary)
-            ),
+            model=model,
             data=InMemory(data),
             task=self,
-            learning=GradientDescent(
-                objective=NextToken(), optimizer=AdamW(learning_rate=2e-3), schedule=OneCycle(), clip_norm=1.0
-            ),
+            learning=GradientDescent(objective=NextToken(), clip_norm=1.0, **learning),
             batch_size=batch,
             steps=max(1500, 12 * len(data.train) // batch),
             seed=seed,

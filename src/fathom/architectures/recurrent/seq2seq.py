@@ -168,6 +168,9 @@ class Seq2Seq(nn.Module):
         return (h, None) if self.attention is None else self.attention(h, states, source)
 
 
+FITS = "sequence_to_sequence"  # the kind of task that takes it by itself
+
+
 def tiny() -> "Experiment":
     """The smallest complete run: digits written backwards, a second on one core. Tests run it."""
     from fathom.data.split import Data, InMemory
