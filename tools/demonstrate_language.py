@@ -2,9 +2,10 @@
 
     python tools/demonstrate_language.py   writes docs/language.md, a transcript of what was seen
 
-Reviews are sentences of rt-polarity, plays are Shakespeare's. The model to talk with is taught a dozen
-answers by transformers, in a minute, and saved as transformers saves every LLaMA; a folder of a published
-model is used in the same way. Every command is run as it is shown, and every line below is what it printed.
+Reviews are sentences of rt-polarity, captions those of Multi30k, plays are Shakespeare's. The model to talk
+with is taught a dozen answers by transformers, in a minute, and saved as transformers saves every LLaMA; a
+folder of a published model is used in the same way. Every command is run as it is shown, and every line below
+is what it printed.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ from demonstrate import FATHOM, PATIENCE, ROOT, Transcript, free_port
 PAGE = ROOT / "docs" / "language.md"
 REVIEWS = 2000
 PLAY_STEPS, TEACHING_STEPS = 600, 150
+LONGEST = 10  # words of a caption to translate
 BOOK = 200_000  # characters of the text to learn from
 TEMPLATE = """{{ bos_token }}{% for m in messages %}<|head|>{{ m.role }}<|done|>
 
@@ -62,6 +64,7 @@ def main() -> int:
     told = Transcript(scratch)
     try:
         reviews(told)
+        captions(told)
         plays(told)
         own_book(told)
         talk(told)
@@ -86,13 +89,31 @@ def reviews(told: Transcript) -> None:
     with (told.scratch / "reviews.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("text", "label"), *texts[:REVIEWS]])
     told.say(
-        f"A table of {REVIEWS:,} sentences from reviews of films, with the columns text and label. A sentence"
-        " encoder that has read much before gets a head for the two labels."
+        f"A table of {REVIEWS:,} sentences from reviews of films, with the columns text and label. A network"
+        " that knows nothing but these is no better than counting words."
     )
-    words = ("--text", "text", "--target", "label", "--from", "minilm", "--time", "4m")
-    told.run("fit", "reviews.csv", *words, "--out", "sorter")
+    words = ("--text", "text", "--target", "label", "--time")
+    told.run("fit", "reviews.csv", *words, "2m", "--out", "beginner")
+    told.say("A sentence encoder that has read much before gets a head for the two labels, and is.")
+    told.run("fit", "reviews.csv", *words, "4m", "--from", "minilm", "--out", "sorter")
     asked = ("A warm and witty film.", "Dull, slow and far too long.")
     told.run("predict", "sorter", *(word for text in asked for word in ("--text", text)))
+
+
+def captions(told: Transcript) -> None:
+    """Translate between texts of one's own."""
+    from fathom.data.sets import multi30k
+
+    read = multi30k.read("en", "de")
+    short = [pair for pair in read.train if max(len(text.split()) for text in pair) <= LONGEST]
+    with (told.scratch / "captions.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("english", "german"), *short])
+    told.say(
+        f"A table of {len(short):,} captions of photographs in two languages, of {LONGEST} words at most."
+    )
+    words = ("--task", "sequence-to-sequence", "--text", "english", "--target", "german")
+    told.run("fit", "captions.csv", *words, "--model", "transformer", "--time", "5m", "--out", "translator")
+    told.run("predict", "translator", "--text", "A man in a red shirt plays the guitar.")
 
 
 def plays(told: Transcript) -> None:
