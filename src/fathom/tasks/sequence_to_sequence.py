@@ -223,7 +223,7 @@ class SequenceToSequence:
         return self.planned(sized, data, seed, optimizer=optimizer, schedule=WarmupCosine(warmup=0.1))
 
     @property
-    def vocabularies(self) -> dict[str, int]:
+    def vocabularies(self) -> dict[str, Any]:
         """How many tokens a model must know on either side."""
         return {
             "source_vocabulary": len(self.source_vocabulary),
