@@ -9,6 +9,7 @@ from torch import nn
 
 from fathom.architectures.transformers import gpt2, llama
 from fathom.fundamentals.adaptation.prefix_tuning import Prefixed
+from fathom.fundamentals.positions.rotary import frequencies, rotary_tables, rotate
 from fathom.training.adaptation import Prefix
 
 pytestmark = pytest.mark.filterwarnings(
@@ -39,8 +40,8 @@ def pair(name: str) -> tuple[nn.Module, Any]:
     return model, other.eval()
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama"])
-def test_equals_transformers_with_the_prefix_of_peft(name: str) -> None:
+def both(name: str) -> tuple[nn.Module, Any, Any, list[Prefixed], torch.Tensor]:
+    """Ours with a prefix of three places, transformers', and peft's; our layers, and the table of peft's."""
     from peft import PrefixTuningConfig, get_peft_model
 
     model, other = pair(name)
@@ -54,6 +55,27 @@ def test_equals_transformers_with_the_prefix_of_peft(name: str) -> None:
     for i, layer in enumerate(layers):
         for own, part in ((layer.keys, found[:, 2 * i]), (layer.values, found[:, 2 * i + 1])):
             own.data.copy_(part.transpose(0, 1))
+    return model, other, theirs, layers, table
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_equals_peft_itself_where_its_text_stands_three_places_on(name: str) -> None:
+    """It counts the places of the text after those of the prefix: so does ours, with all turned by three."""
+    model, _, theirs, layers, _ = both(name)
+    with torch.no_grad():
+        if name == "gpt2":  # a text that begins at place 3 reads the rows from 3 on
+            positions: Any = model.positions
+            positions.weight.copy_(positions.weight.roll(-3, 0))
+        else:  # a query three places on meets a key as one from 0 meets the key three places back
+            tables = rotary_tables(torch.full((3,), -3), frequencies(layers[0].keys.shape[-1]))
+            for layer in layers:
+                layer.keys.copy_(rotate(layer.keys, *tables))
+    torch.testing.assert_close(model(TOKENS), theirs(TOKENS).logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_equals_transformers_with_the_prefix_of_peft(name: str) -> None:
+    model, other, theirs, layers, table = both(name)
     made = model(TOKENS)
     place = torch.arange(7).expand(2, -1)  # counted as without a prefix
     wanted = other(
