@@ -37,8 +37,8 @@ CLAIM = Claim(
     builds_on=("efficientnet", "pretrained"),
     seeds=5,
     differs=(
-        "The cells get 40 steps, the photographs 150. In 150 three kinds of cells, which differ in colour, are"
-        " learned as well from nothing: there the gain is in the time, not in what is reached.",
+        "The cells get 40 steps, the photographs 150. In 150 three kinds of cells, which differ in colour,"
+        " are learned as well from nothing: there the gain is in the time, not in what is reached.",
     ),
 )
 
