@@ -51,7 +51,7 @@ def test_exponents_are_slopes(power: float) -> None:
 def test_promises_hold_on_shorter_texts_and_a_picture_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim, "LENGTHS", (128, 256, 512))
     found = claim.measure(3)
-    assert set(found) == {"plain", "fused", "window", "cached", "recomputed"}
+    assert set(found) == {"plain", "fused", "window", "linear", "cached", "recomputed"}
     for text in catalog.claim("attention_grows_with_length").claim.expect:
         assert judged(promise(text), {arm: [told] for arm, told in found.items()})["met"], text
     assert found["recomputed"]["operations/512"] > 100 * found["cached"]["operations/512"]

@@ -3,15 +3,17 @@
 Every place asks every other, so multiplications grow with the square of the length, and if the scores of all
 pairs are written down, so does memory. A fused kernel goes through them piece by piece and writes none
 (Dao et al. 2022, section 3.1): memory in proportion to the length, operations as before. A window asks the
-last few places only: both in proportion (Beltagy, Peters and Cohan 2020, section 3.1). And who writes a text
-needs the answer at its last place alone: with keys and values kept, the next token costs in proportion to
-what stands there, not to its square (Shazeer 2019, section 2.4).
+last few places only: both in proportion (Beltagy, Peters and Cohan 2020, section 3.1). So are they with a
+kernel in the softmax's place, whose sums over the past are kept (Katharopoulos et al. 2020, section 3.2). And
+who writes a text needs the answer at its last place alone: with keys and values kept, the next token costs in
+proportion to what stands there, not to its square (Shazeer 2019, section 2.4).
 
 One layer's attention of two heads, 32 wide, causal, over 128 to 4,096 places:
 
     plain        scores of all pairs, their softmax, the sum         the whole text
     fused        torch's kernel                                      the whole text
     window       the last 64 places, in blocks                       the whole text
+    linear       features in the softmax's place, in blocks of 64    the whole text
     cached       keys and values kept                                the last token
     recomputed   the fused kernel over everything again              the last token
 
@@ -19,8 +21,8 @@ One layer's attention of two heads, 32 wide, causal, over 128 to 4,096 places:
 gives back inside of itself is not seen. ``operations/L``: of matrix products, counted as if nothing were
 hidden. ``memory_exponent`` and ``operations_exponent``: slopes of straight lines through their logarithms.
 ``gap``: largest difference from the plain answer over all lengths, of ``window`` from the plain one with the
-same places hidden. ``milliseconds/L``: the fastest of three, which depends on the machine; nothing is
-promised of it.
+same places hidden, of ``linear`` from its own weights of all pairs. ``milliseconds/L``: the fastest of three,
+which depends on the machine; nothing is promised of it.
 """
 
 import math
@@ -42,20 +44,23 @@ CLAIM = Claim(
         "memory_exponent: plain >= 1.8",
         "memory_exponent: fused <= 1.2",
         "memory_exponent: window <= 1.2",
+        "memory_exponent: linear <= 1.2",
         "memory_exponent: cached <= 1.2",
         "operations_exponent: plain >= 1.9",
         "operations_exponent: fused >= 1.9",
         "operations_exponent: window <= 1.2",
+        "operations_exponent: linear <= 1.1",
         "operations_exponent: cached <= 1.1",
         "operations_exponent: recomputed >= 1.9",
         "gap: fused <= 1e-5",
         "gap: window <= 1e-5",
+        "gap: linear <= 1e-5",
         "gap: cached <= 1e-5",
         "gap: recomputed <= 1e-5",
     ),
-    source="Dao et al. 2022, arXiv 2205.14135; Beltagy, Peters and Cohan 2020, arXiv 2004.05150; Shazeer"
-    " 2019, arXiv 1911.02150",
-    builds_on=("scaled_dot_product", "sliding_window", "key_value_cache"),
+    source="Dao et al. 2022, arXiv 2205.14135; Beltagy, Peters and Cohan 2020, arXiv 2004.05150;"
+    " Katharopoulos et al. 2020, arXiv 2006.16236; Shazeer 2019, arXiv 1911.02150",
+    builds_on=("scaled_dot_product", "sliding_window", "linear_attention", "key_value_cache"),
     seeds=1,
     differs=(
         "Promises are about counts, which are the same everywhere; seconds are told beside them.",
@@ -93,6 +98,7 @@ def measure(seed: int) -> dict[str, dict[str, float]]:
 def ways(query: "Tensor", key: "Tensor", value: "Tensor") -> dict[str, Callable[[], Work]]:
     """For each arm what is done before, which is not measured unless it keeps memory, and what is."""
     from fathom.fundamentals.attention.key_value_cache import KeyValueCache
+    from fathom.fundamentals.attention.linear_attention import linear_attention
     from fathom.fundamentals.attention.scaled_dot_product import attend, attention_weights
     from fathom.fundamentals.attention.sliding_window import sliding_window_attention
 
@@ -112,6 +118,7 @@ def ways(query: "Tensor", key: "Tensor", value: "Tensor") -> dict[str, Callable[
         "plain": lambda: lambda: attention_weights(query, key, causal=True) @ value,
         "fused": lambda: lambda: attend(query, key, value, causal=True),
         "window": lambda: lambda: sliding_window_attention(query, key, value, WINDOW),
+        "linear": lambda: lambda: linear_attention(query, key, value, causal=True, block=WINDOW),
         "cached": cached,
         "recomputed": lambda: lambda: attend(query, key, value, causal=True)[:, :, -1:],
     }
@@ -119,14 +126,17 @@ def ways(query: "Tensor", key: "Tensor", value: "Tensor") -> dict[str, Callable[
 
 def answers(query: "Tensor", key: "Tensor", value: "Tensor") -> dict[str, "Tensor"]:
     """What each arm should give, from scores of all pairs."""
+    from fathom.fundamentals.attention.linear_attention import features
     from fathom.fundamentals.attention.scaled_dot_product import attention_weights
     from fathom.fundamentals.attention.sliding_window import sliding_window_mask
 
     whole = attention_weights(query, key, causal=True) @ value
     near = sliding_window_mask(query.shape[2], key.shape[2], WINDOW)
     last = whole[:, :, -1:]
+    likeness = (features(query) @ features(key).mT).tril()
     return {
         "plain": whole, "fused": whole, "window": attention_weights(query, key, near) @ value,
+        "linear": likeness @ value / likeness.sum(dim=-1, keepdim=True),
         "cached": last, "recomputed": last,
     }  # fmt: skip
 
