@@ -57,7 +57,8 @@ def test_units_come_first_then_all_together_then_each_entry(others: dict[str, fl
         assert max(float(g.abs().max()) for g in found) > 0.002
         clip_value(twin.parameters(), 0.002)
     for p, g in zip(model.parameters(), found, strict=True):
-        assert p.grad is not None and torch.equal(p.grad, g)
+        assert p.grad is not None
+        torch.testing.assert_close(p.grad, g, rtol=1e-6, atol=0)  # sums of norms depend on where tensors lie
     assert float(made["grad_norm"]) == pytest.approx(float(whole), rel=1e-6)  # logged as it was before
 
 

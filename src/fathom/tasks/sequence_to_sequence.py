@@ -29,6 +29,7 @@ from fathom.errors import InputError, RunError
 from fathom.fundamentals.decoding.greedy_decoding import checked_logits
 from fathom.fundamentals.recurrence.beam_search import beam_search
 from fathom.fundamentals.text_scores import bleu, chrf
+from fathom.report.next_tokens import chained, guesses
 from fathom.task import Arrays, Evaluation, Network, Options, Port, Sighting, stack
 from fathom.tasks.language_modelling import row_sums, scored
 from fathom.training.objectives import IGNORE
@@ -225,10 +226,8 @@ class SequenceToSequence:
     @property
     def vocabularies(self) -> dict[str, Any]:
         """How many tokens a model must know on either side."""
-        return {
-            "source_vocabulary": len(self.source_vocabulary),
-            "target_vocabulary": len(self.target_vocabulary),
-        }
+        both = ("source_vocabulary", "target_vocabulary")
+        return {name: len(getattr(self, name)) for name in both}
 
     def planned(self, model: Any, data: Data, seed: int, **learning: Any) -> "Experiment":
         """What a run on pairs of one's own has in common, whatever learns and however."""
@@ -379,19 +378,8 @@ class SequenceToSequence:
 
     def told_the_truth(self, network: Network, split: Any) -> Evaluation:
         """``loss`` and ``accuracy`` of each next token, given the true ones before it."""
-        loss, right, sizes = [], [], []
-        for first in range(0, len(split), ROWS):
-            index = torch.arange(first, min(first + ROWS, len(split)))
-            source, previous, target = (column.numpy() for column in split.rows(index))
-            logits = network({"source": source, "previous": previous})["logits"][target != IGNORE]
-            wanted = target[target != IGNORE]
-            top = logits.max(axis=1, keepdims=True).astype(np.float64)
-            total = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
-            loss.append(total - logits[np.arange(len(wanted)), wanted])
-            right.append((logits.argmax(axis=1) == wanted).astype(np.float64))
-            sizes.append((target != IGNORE).sum(axis=1))
-        hits, counts = np.concatenate(right), np.concatenate(sizes)
-        found = scored({"loss": np.concatenate(loss), "accuracy": hits}, counts)
+        loss, hits, counts = guesses(network, split, ROWS)
+        found = scored({"loss": loss, "accuracy": hits}, counts)
         found.detail["right"] = row_sums(hits, counts) / counts
         return found
 
@@ -424,7 +412,7 @@ class SequenceToSequence:
         """Tokens of the target counted alone, and after the one before, without a look at the source."""
         if data.valid is None:
             return {}
-        (known, _), (unseen, sizes) = chained(data.train), chained(data.valid)
+        (known, _), (unseen, sizes) = chained(data.train, END), chained(data.valid, END)
         made: dict[str, Evaluation] = {}
         for order, name in enumerate(("unigram", "bigram")):
             likely = Counts(known, len(self.target_vocabulary), order).probability(unseen)
@@ -435,13 +423,6 @@ class SequenceToSequence:
         from fathom.report.written_texts import sections
 
         return sections(evaluation, self.scored_by())
-
-
-def chained(split: Any) -> tuple[np.ndarray, np.ndarray]:
-    """All targets one after the other, an end before the first, and how many tokens each has."""
-    target = split.rows(torch.arange(len(split)))[-1].numpy()
-    kept = target != IGNORE
-    return np.concatenate([[END], target[kept]]), kept.sum(axis=1)
 
 
 TASK = SequenceToSequence
