@@ -47,9 +47,20 @@ def test_flips_and_padded_crops_are_torchvisions() -> None:
                 assert torch.equal(ours, torch.stack(cut)), (kind, mode, size)
 
 
+def same(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    """Equal to 1e-5 of the range, and in whole numbers but for a place or two that a rounding tips by one.
+
+    On most processors they are equal bit for bit; some add the products of a place in another order.
+    """
+    gap = (ours.double() - theirs.double()).abs()
+    if ours.dtype == torch.uint8:
+        return float(gap.max()) <= 1 and int((gap > 0).any(dim=0).sum()) <= 2
+    return float(gap.max()) <= 1e-5
+
+
 @pytest.mark.slow
 def test_affine_maps_and_rotations_are_torchvisions() -> None:
-    """Bit for bit in uint8 and float32 with both interpolations; a fill colour to the nearest pixel."""
+    """In uint8 and float32 with both interpolations; a fill colour to the nearest pixel."""
     from torchvision.transforms.v2 import functional as tv
 
     dice = torch.Generator().manual_seed(0)
@@ -74,8 +85,8 @@ def test_affine_maps_and_rotations_are_torchvisions() -> None:
                             x[i], float(angle[i]), [float(across[i]), float(down[i])], float(scale[i]),
                             [float(slant_x[i]), float(slant_y[i])], **common,
                         )  # fmt: skip
-                        assert torch.equal(ours[i], theirs), (kind, size, interpolation, i)
-                        assert torch.equal(turned[i], tv.rotate(x[i], float(angle[i]), **common))
+                        assert same(ours[i], theirs), (kind, size, interpolation, i)
+                        assert same(turned[i], tv.rotate(x[i], float(angle[i]), **common))
 
 
 @pytest.mark.slow
