@@ -24,7 +24,7 @@ def folder(
     for i, name in enumerate(names):
         file = place / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((30, 34), 10 * i, np.uint8)).save(file)
+        Image.fromarray(np.full((30, 34), 10 * i % 256, np.uint8)).save(file)
     (place / "labels.csv").write_text(table, encoding="utf-8")
     return place
 
@@ -89,6 +89,28 @@ def test_splits_are_kept_and_rows_are_those_of_the_table(tmp_path: Path) -> None
     assert data.facts["classes"] == {"0": 4, "1": 4, "2": 4, "even": 6, "odd": 6}
     assert isinstance(data.train, picture_labels.LookedUp)
     assert torch.equal(data.train.targets, data.train.rows(torch.arange(9))[-1])
+
+
+def test_a_path_names_its_own_picture_whatever_others_are_called(tmp_path: Path) -> None:
+    place = folder(tmp_path, "file,labels\nd.png,x\nsub/d.png,y\n", ("d.png", "sub/d.png"))
+    found = labelled_pictures.scan(place, Options())
+    assert [p.relative_to(place).as_posix() for p in found.folder.paths] == ["d.png", "sub/d.png"]
+    assert labelled_pictures.cell_text(1234567.0) == "1234567"
+
+
+def test_a_fifth_is_held_out_where_every_set_of_labels_is_rare(tmp_path: Path) -> None:
+    names = tuple(f"{i:02d}.png" for i in range(40))
+    sets = (";".join(f"l{b}" for b in range(6) if (i + 3) >> b & 1) for i in range(40))
+    rows = [f"{name},{labels}" for name, labels in zip(names, sets, strict=True)]
+    place = folder(tmp_path, "\n".join(["file,labels", *rows]), names)
+    _, data = MultiLabel.read(place, Options())
+    assert data.valid is not None and (len(data.train), len(data.valid)) == (32, 8)
+    for row in range(20):  # and of two common sets a fifth each
+        rows[row], rows[20 + row] = f"{names[row]},x", f"{names[20 + row]},y"
+    (place / "labels.csv").write_text("\n".join(["file,labels", *rows]), encoding="utf-8")
+    _, data = MultiLabel.read(place, Options())
+    assert data.valid is not None
+    assert data.valid.rows(torch.arange(8))[-1].sum(dim=0).tolist() == [4.0, 4.0]
 
 
 @pytest.mark.parametrize(

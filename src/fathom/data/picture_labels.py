@@ -1,19 +1,23 @@
 """A person's pictures with several labels each, as tensors: the label sets of a table, looked up."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from fathom.data.formats.image_folder import ImageFolder
 from fathom.data.formats.labelled_pictures import LabelledPictures
 from fathom.data.pictures import decoded, load_folder, readable
-from fathom.data.split import Data, Split, class_numbers
+from fathom.data.split import Data, Split, class_numbers, held_out
 from fathom.errors import unknown
 from fathom.task import Options
 
 if TYPE_CHECKING:
     from fathom.tasks.multi_label import MultiLabel
+
+SHARE, FEWEST = 0.2, 5  # what is held out, and of how many pictures there is one to hold out
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,9 @@ class LookedUp:
 
 
 def load(found: LabelledPictures, options: Options, kind: "type[MultiLabel]") -> "tuple[MultiLabel, Data]":
-    """The task that fits the pictures, and their splits; a fifth of each set of labels is held out."""
+    """The task that fits the pictures, and their splits; a fifth is held out where there is no valid one."""
     task: Any
-    task, data = load_folder(found.folder, options, kind)
+    task, data = load_folder(divided(found.folder, options.seed), options, kind)
     sets = table(found, found.labels)
     parts: dict[str, Any] = {name: getattr(data, name) for name in ("train", "valid", "test")}
     looked_up: dict[str, Any] = {n: None if p is None else LookedUp(p, sets) for n, p in parts.items()}
@@ -48,6 +52,23 @@ def load(found: LabelledPictures, options: Options, kind: "type[MultiLabel]") ->
         **data.facts, "classes": found.counts(), "skipped": [*found.folder.bad, *data.facts["skipped"]],
     }  # fmt: skip
     return replace(task, labels=found.labels), Data(**looked_up, facts=facts)
+
+
+def divided(folder: ImageFolder, seed: int) -> ImageFolder:
+    """A fifth of each set of labels held out, and a fifth of all pictures whose set is rare, together.
+
+    Of many labels nearly every picture may have a set of its own: by sets alone nothing would be held out.
+    """
+    own = [i for i, split in enumerate(folder.splits) if split in ("all", "train")]
+    if "valid" in folder.splits or len(own) < FEWEST:
+        return folder
+    common = Counter(folder.labels[i] for i in own)
+    strata = [folder.labels[i] if common[folder.labels[i]] >= FEWEST else None for i in own]
+    splits = list(folder.splits)
+    for name, part in zip(("train", "valid"), held_out(len(own), SHARE, seed, strata), strict=True):
+        for k in part.tolist():
+            splits[own[k]] = name
+    return replace(folder, splits=tuple(splits))
 
 
 def load_labelled(found: LabelledPictures, options: Options, task: "MultiLabel") -> Data:

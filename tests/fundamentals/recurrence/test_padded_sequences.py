@@ -54,8 +54,8 @@ def made(kind: str) -> Recurrent:
 
 @EVERY
 def test_a_padded_row_is_that_row_alone(kind: str) -> None:
-    layer, x = made(kind), torch.randn(6, 7, 3)
-    state = tuple(torch.randn(6, width) for width in layer.widths)
+    layer, x = made(kind).double(), torch.randn(6, 7, 3, dtype=torch.float64)
+    state = tuple(torch.randn(6, width, dtype=torch.float64) for width in layer.widths)
     for begin in (None, state):
         outputs, ends = layer(x, torch.tensor(LENGTHS), begin)
         begin = begin or layer.first(x)
@@ -64,11 +64,11 @@ def test_a_padded_row_is_that_row_alone(kind: str) -> None:
             assert not outputs[k, length:].any()
             if length:
                 alone, end = layer(x[k : k + 1, :length], None, own)
-                torch.testing.assert_close(outputs[k : k + 1, :length], alone, rtol=1e-6, atol=1e-6)
+                torch.testing.assert_close(outputs[k : k + 1, :length], alone, rtol=0, atol=1e-12)
             else:
                 end = own
             for one, other in zip(ends, end, strict=True):
-                torch.testing.assert_close(one[k : k + 1], other, rtol=1e-6, atol=1e-6)
+                torch.testing.assert_close(one[k : k + 1], other, rtol=0, atol=1e-12)
 
 
 @EVERY

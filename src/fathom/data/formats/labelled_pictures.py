@@ -73,20 +73,28 @@ def root_of(place: Path) -> Path:
 
 
 def index(root: Path) -> dict[str, Path | None]:
-    """Every picture below ``root`` by its path, its file name and that without ending; None: several."""
+    """Every picture below ``root`` by its path, its file name and that without ending; None: several.
+
+    A path names its own picture, whatever others are called.
+    """
+    paths = {composed(p.relative_to(root).as_posix()): p for p in image_folder.pictures(root)}
     found: dict[str, Path | None] = {}
-    for path in image_folder.pictures(root):
-        for name in {path.relative_to(root).as_posix(), path.name, path.stem}:
-            name = unicodedata.normalize("NFC", name)
+    for path in paths.values():
+        for name in {composed(path.name), composed(path.stem)}:
             found[name] = None if name in found else path
-    return found
+    return found | paths
+
+
+def composed(name: str) -> str:
+    """An umlaut as one sign: files from a Mac have it as a letter and a dot beside it."""
+    return unicodedata.normalize("NFC", name)
 
 
 def cell_text(cell: Any) -> str:
     """A cell as it was written, as far as a name or a label needs it."""
     if cell is None:
         return ""
-    return f"{cell:g}" if isinstance(cell, float) else unicodedata.normalize("NFC", str(cell).strip())
+    return f"{cell:.15g}" if isinstance(cell, float) else composed(str(cell).strip())
 
 
 def picture_column(sheet: Sheet, known: dict[str, Path | None]) -> str | None:
@@ -123,12 +131,13 @@ def scan(path: Path, options: Options) -> LabelledPictures:
     labels = image_folder.ordered(list({label for labels in shown for label in labels}))
     if not labels or len(labels) > MOST:
         raise InputError(f"{place} has {len(labels)} labels; there must be 1 to {MOST:,} to find")
-    sets = sorted({tuple(labels.index(label) for label in sorted(row, key=labels.index)) for row in shown})
+    kinds = [tuple(sorted(labels.index(label) for label in row)) for row in shown]
+    sets = sorted(set(kinds))
     number = {kind: i for i, kind in enumerate(sets)}
     folder = ImageFolder(
         root_of(place),
         paths=tuple(found for cell in sheet.cells[column] if (found := known[cell_text(cell)]) is not None),
-        labels=tuple(number[tuple(sorted(labels.index(label) for label in row))] for row in shown),
+        labels=tuple(number[kind] for kind in kinds),
         splits=sheet.splits or ("all",) * sheet.count,
         classes=tuple("; ".join(labels[k] for k in kind) or "none" for kind in sets),
         bad=sheet.bad,
