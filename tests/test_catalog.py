@@ -388,19 +388,33 @@ def test_canary_notices_other_losses(
 
 
 def test_chaos_is_measured_by_several_nudges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One nudge may change nothing, by luck; what differs before any of them does is another song."""
-    today = {"losses": [1.0, 1.0, 1.0]}
+    """One nudge may change nothing, by luck; what differs before any of them does is another song.
+
+    What breaks out in one arm allows nothing in the next: each begins anew.
+    """
     heard: list[float] = []
 
-    def sing(name: str, nudge: float) -> dict[str, Any]:
+    def songs(name: str, nudge: float = 0.0) -> list[list[float]]:
         heard.append(nudge / verify.ROUNDING)
-        return today if nudge == verify.ROUNDING else {"losses": [1.0, 1.001, 1.0]}
+        return [[1.0, 1.001 if nudge >= 4 * verify.ROUNDING else 1.0, 1.0], [1.0]]
 
-    monkeypatch.setattr(verify, "sing", sing)
-    chaotic, wrong = [0.0, 0.005, 0.002], [1e-4, 0.0, 0.0]
-    assert verify.within(chaotic, verify.allowed("any", today, chaotic)) and heard == [1, 2]
-    assert not verify.within(wrong, verify.allowed("any", today, wrong)) and heard == [1, 2, 1, 2, 4]
-    assert verify.within([5e-6, 0.0, 0.0], verify.allowed("any", today, [5e-6, 0.0, 0.0])) and len(heard) == 6
+    def same(*gaps: float) -> bool:
+        heard.clear()
+        return verify.within(list(gaps), verify.allowed("any", list(gaps)))
+
+    monkeypatch.setattr(verify, "songs", songs)
+    assert same(0.0, 0.005, 0.002, 0.0) and heard == [0, 1, 4]
+    assert not same(1e-4, 0.0, 0.0, 0.0) and heard == [0, *verify.NUDGES]
+    assert not same(0.0, 0.0, 0.0, 0.002)
+    assert same(5e-6, 0.0, 0.0, 0.0) and heard == [0, 1]
+
+
+def test_other_losses_say_where_they_begin() -> None:
+    assert verify.heard([0.0, 0.0], [0.0, 0.0], exact=True) == "same losses"
+    assert verify.heard([0.0, 1e-6], [1e-5, 1e-5], exact=False) == "same losses, within rounding"
+    assert "the 2. of 3 is 2.0e-03 off, and 1.0e-05 is allowed" in verify.heard(
+        [0.0, 2e-3, 3e-3], [1e-5] * 3, exact=False
+    )
 
 
 @pytest.mark.parametrize(

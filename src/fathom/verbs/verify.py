@@ -18,7 +18,7 @@ from fathom.training.run import machine, now, versions
 Say = Callable[[str], None]
 
 ROUNDING = 2.0**-23  # of a float32
-NUDGES = (1, 2, 4)  # roundings of the weights in the songs that measure how chaotic a recipe is
+NUDGES = (1, 4, 16, 64, 256, 1024)  # roundings of the weights in the songs that measure a recipe's chaos
 
 
 def verify(
@@ -220,19 +220,22 @@ def parity(system: str) -> dict[str, Any]:
         return report
 
 
-def sing(name: str, nudge: float = 0.0) -> dict[str, Any]:
-    """The losses of 20 steps on little data, on one thread, of a recipe or, as ``claims/NAME``, of its arms.
+def sing(name: str) -> dict[str, Any]:
+    """The losses of 20 steps on little data, on one thread, of a recipe or, as ``claims/NAME``, of its arms."""
+    losses = [loss for song in songs(name) for loss in song]
+    return {"losses": losses, "processor": machine()["processor"], "torch": versions().get("torch")}
+
+
+def songs(name: str, nudge: float = 0.0) -> list[list[float]]:
+    """What ``sing`` sings, arm by arm.
 
     ``nudge`` changes every initial weight by that share of itself, up or down: how far do such songs part?
     """
-    if name.startswith(f"{evidence.CLAIMS}/"):
-        from fathom.verbs.arms import built
+    if not name.startswith(f"{evidence.CLAIMS}/"):
+        return [song(catalog.recipe(name).load()(), nudge)]
+    from fathom.verbs.arms import built
 
-        claim = catalog.claim(name.partition("/")[2]).claim
-        losses = [loss for arm in claim.arms.values() for loss in song(built(arm), nudge)]
-    else:
-        losses = song(catalog.recipe(name).load()(), nudge)
-    return {"losses": losses, "processor": machine()["processor"], "torch": versions().get("torch")}
+    return [song(built(arm), nudge) for arm in catalog.claim(name.partition("/")[2]).claim.arms.values()]
 
 
 def song(experiment: Any, nudge: float = 0.0) -> list[float]:
@@ -269,17 +272,23 @@ def apart(a: list[float], b: list[float]) -> list[float]:
     return [abs(x - y) / max(abs(y), 1e-12) for x, y in zip(a, b, strict=True)]
 
 
-def allowed(name: str, today: dict[str, Any], gaps: list[float]) -> list[float]:
-    """How far the song may be from one that another kind of machine sang, step by step: 1e-5, or more.
+def allowed(name: str, gaps: list[float]) -> list[float]:
+    """How far a song may be from one that another kind of machine sang, step by step: 1e-5, or more.
 
-    Other kernels round otherwise, and some recipes are chaotic from their first steps: what one rounding
-    does to all that follows is measured by singing again with weights that are one, two and four roundings
-    away. When the chaos breaks out is chance, so several songs are heard, until ``gaps`` are within bounds.
+    Other kernels round otherwise, at every product, and some recipes are chaotic from their first steps: what
+    that does to all that follows is measured by singing again with weights that are one rounding away, then
+    four, then sixteen ..., until ``gaps`` are within bounds. 1,024 roundings are a ten-thousandth of a weight:
+    what is further off at the first steps is another song, however wild the later ones are.
     """
+    today = songs(name)
     bounds = [1e-5] * len(gaps)
     for roundings in NUDGES:
-        other = sing(name, nudge=roundings * ROUNDING)
-        furthest = itertools.accumulate(apart(other["losses"], today["losses"]), max)
+        others = songs(name, nudge=roundings * ROUNDING)
+        furthest = [
+            gap
+            for other, own in zip(others, today, strict=True)
+            for gap in itertools.accumulate(apart(other, own), max)
+        ]
         bounds = [max(bound, 10 * gap) for bound, gap in zip(bounds, furthest, strict=True)]
         if within(gaps, bounds):
             break
@@ -305,7 +314,7 @@ def canary(names: list[str] | None = None, *, say: Say = lambda text: None) -> d
         today, then = sing(name), kept[name]["canary"]
         exact = today["processor"] == then["processor"] and today["torch"] == then["torch"]
         gaps = apart(today["losses"], then["losses"])
-        bounds = [0.0] * len(gaps) if exact or not any(gaps) else allowed(name, today, gaps)
+        bounds = [0.0] * len(gaps) if exact or not any(gaps) else allowed(name, gaps)
         passed = within(gaps, bounds)
         code = evidence.claim_hash(kept[name]["claim"]) if "claim" in kept[name] else evidence.code_hash(name)
         known[name] = {
@@ -313,9 +322,16 @@ def canary(names: list[str] | None = None, *, say: Say = lambda text: None) -> d
             "allowed": max(bounds), "exact": exact, "at": now(),
         }  # fmt: skip
         store(evidence.CANARIES, known)
-        words = f"same losses{'' if exact else ', within rounding'}" if passed else "OTHER losses"
-        say(f"{name}: {words} ({time.perf_counter() - began:.1f} s)")
+        say(f"{name}: {heard(gaps, bounds, exact)} ({time.perf_counter() - began:.1f} s)")
     return {n: known[n] for n in wanted}
+
+
+def heard(gaps: list[float], bounds: list[float], exact: bool) -> str:
+    """What a canary's gaps say; of other losses, where they begin."""
+    for step, (gap, bound) in enumerate(zip(gaps, bounds, strict=True), start=1):
+        if not gap <= bound:
+            return f"OTHER losses: the {step}. of {len(gaps)} is {gap:.1e} off, and {bound:.1e} is allowed"
+    return "same losses" if exact else "same losses, within rounding"
 
 
 def store(name: str, value: Any) -> None:
