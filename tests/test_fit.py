@@ -163,6 +163,51 @@ def test_the_model_of_pairs_is_chosen(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert "there is no model for --model 'gpt2'; known: seq2seq, transformer" in capfd.readouterr().err
 
 
+def opinions(path: Path, rows: int = 240) -> Path:
+    """A table of sentences and what they say of a film."""
+    dice, lines = random.Random(0), ["said,stars"]
+    for _ in range(rows):
+        good = dice.random() < 0.5
+        word = dice.choice(["warm", "witty", "lovely"] if good else ["dull", "endless", "empty"])
+        place = dice.choice(["film", "story", "evening"])
+        lines.append(f"what a {word} {place} that was,{'good' if good else 'bad'}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("system", "unit", "length"), [("text_cnn", "word", 6), ("text_lstm", "word", 6), ("bert", "piece", 8)]
+)
+def test_the_model_of_texts_with_labels_is_chosen(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], system: str, unit: str, length: int
+) -> None:
+    """From scratch, by its name; a Transformer learns word pieces of the texts that it trains on."""
+    file = opinions(tmp_path / "opinions.csv")
+    command = ["fit", str(file), "--text", "said", "--target", "stars", "--model", system, "--no-export"]
+    assert main([*command, "--out", str(tmp_path / "run"), "--json"]) == 0
+    run = Run(tmp_path / "run")
+    assert json.loads((run.folder / "model" / "artifact.json").read_text())["system"] == system
+    model, task = run.record["experiment"]["model"], run.record["experiment"]["task"]
+    assert (model["vocabulary"], model["classes"]) == (len(task["vocabulary"]), 2)
+    assert task["unit"] == unit and ("##" in " ".join(task["vocabulary"])) == (unit == "piece")
+    assert task["length"] == length and model.get("context", length) == length
+    assert run.predict({"said": "what a witty story that was"})["label"] == "good"
+    assert evaluate(run.folder, file, target="stars")["metrics"]["accuracy"] > 0.9
+    again = fit(system, file, text="said", target="stars", out=tmp_path / "again", export=False)
+    assert again.digest == run.digest
+    assert main([*command[:-2], "gpt2", "--out", str(tmp_path / "other")]) == 2
+    known = "there is no model for --model 'gpt2'; known: bert, text_cnn, text_lstm"
+    assert known in capfd.readouterr().err
+
+
+def test_more_signs_than_pieces_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{''.join(chr(0x4E00 + i * 60 + j) for j in range(60))},{i % 2}" for i in range(90)]
+    (tmp_path / "signs.csv").write_text("\n".join(["said,label", *lines]), encoding="utf-8")
+    command = ["fit", str(tmp_path / "signs.csv"), "--text", "said", "--target", "label", "--model", "bert"]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 2
+    assert "no word pieces can be learned of these texts: size is 4000" in capfd.readouterr().err
+
+
 def test_what_is_no_choice_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rhyme.txt").write_text(RHYME)
     houses(tmp_path / "h.csv")

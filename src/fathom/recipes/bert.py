@@ -5,7 +5,6 @@ from functools import lru_cache
 
 from fathom.architectures.transformers import bert as system
 from fathom.data.split import Data
-from fathom.fundamentals.tokenizers.word_piece import train_word_pieces
 from fathom.recipes.text_cnn import LABELS, Reviews, divided
 from fathom.tasks.masked_language_modelling import MaskedLanguageModelling
 from fathom.tasks.text_classification import TextClassification
@@ -74,14 +73,10 @@ class ReviewPieces(Reviews):
 
 
 def in_own_pieces(sentences: list[str]) -> TextClassification:
-    fixed = {"unit": "piece", "vocabulary": train_word_pieces(sentences, PIECES).vocabulary}
-    return TextClassification.suited(LABELS, sentences, fixed)
+    return TextClassification.suited(LABELS, sentences, {"unit": "piece"})
 
 
-READER = replace(SMALL, width=64, layers=2, hidden=256, dropout=0.3, classes=len(LABELS))
-
-
-def bert_reviews(model: system.Config = READER) -> Experiment:
+def bert_reviews(model: system.Config = system.CHOSEN) -> Experiment:
     """A Transformer from scratch on film reviews, under the terms of `text_cnn`: ten epochs."""
     data = ReviewPieces()
     task = data.task()

@@ -32,6 +32,7 @@ FRAMED = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # marks of a vocabulary
 UNITS = ("word", "character", "piece")
 LARGEST = 30_000  # words, or characters, of a vocabulary
 LONGEST = 256  # of them that are read of a text
+PIECES = 4000  # of a vocabulary that is learned of texts
 RAREST = 2  # what stands in fewer training texts than this is unknown
 EXPLAINED = 4  # errors, and as many right answers, of which the report shows what each token adds
 
@@ -92,7 +93,13 @@ class TextClassification:
     def suited(
         cls, labels: tuple[str, ...], texts: Sequence[str], fixed: Mapping[str, Any], **columns: str
     ) -> "TextClassification":
-        """As weights know texts, by the settings ``fixed``; a length that they leave open ``texts`` tell."""
+        """By the settings ``fixed``, as weights or a model know texts; what they leave open ``texts`` tell.
+
+        Those are the length and, of word pieces, the vocabulary. Raises ``InputError`` for texts with more
+        different signs than ``PIECES``.
+        """
+        if fixed.get("unit") == "piece" and "vocabulary" not in fixed:
+            fixed = {**fixed, "vocabulary": learned_pieces(texts)}
         longest = cls(labels=labels, **{"length": LONGEST, **fixed, **columns})
         if "length" in fixed:
             return longest
@@ -162,20 +169,38 @@ class TextClassification:
         return Data(train=split, test=split, facts={**goal.sheet.facts, "test": len(split)})
 
     def experiment(self, data: Data, seed: int) -> "Experiment":
+        """TextCNN with the settings of `text_cnn`."""
         from fathom.applications.language.text_cnn import Config
-        from fathom.training import AdamW, CrossEntropy, Experiment, GradientDescent, WarmupCosine
+        from fathom.training import AdamW
+
+        model = Config(vocabulary=len(self.vocabulary), classes=len(self.labels))
+        return self.planned(model, data, seed, optimizer=AdamW(learning_rate=2e-3, weight_decay=0.01))
+
+    @staticmethod
+    def fixed_by(model: Any) -> dict[str, Any]:
+        """What a model that was chosen decides about the task: a Transformer reads framed word pieces."""
+        return {"unit": "piece"} if places(model) else {}
+
+    def proposed(self, model: Any, data: Data, seed: int) -> "Experiment":
+        """A model that was chosen, of sizes ``model``, with the settings of `text_lstm` or `bert_reviews`."""
+        from fathom.training import AdamW
+
+        sizes = {"context": self.length} if places(model) else {}
+        sized = replace(model, vocabulary=len(self.vocabulary), classes=len(self.labels), **sizes)
+        optimizer = AdamW(learning_rate=1e-3 if places(model) else 2e-3, weight_decay=0.01)
+        return self.planned(sized, data, seed, optimizer=optimizer, clip_norm=1.0)
+
+    def planned(self, model: Any, data: Data, seed: int, **learning: Any) -> "Experiment":
+        """What a run on texts of one's own has in common, whatever learns and however."""
+        from fathom.training import CrossEntropy, Experiment, GradientDescent, WarmupCosine
 
         count = len(data.train)
         batch = max(8, min(64, count // 16))
         return Experiment(
-            model=Config(vocabulary=len(self.vocabulary), classes=len(self.labels)),
+            model=model,
             data=InMemory(data),
             task=self,
-            learning=GradientDescent(
-                objective=CrossEntropy(),
-                optimizer=AdamW(learning_rate=2e-3, weight_decay=0.01),
-                schedule=WarmupCosine(warmup=0.1),
-            ),
+            learning=GradientDescent(objective=CrossEntropy(), schedule=WarmupCosine(warmup=0.1), **learning),
             batch_size=batch,
             steps=max(300, min(10 * count // batch, 20_000)),
             seed=seed,
@@ -316,6 +341,21 @@ class TextClassification:
     def decode(self, numbers: np.ndarray) -> str:
         """The words that ``numbers`` stand for; one that is not known shows as [?]."""
         return self.joined(self.tokens(numbers))
+
+
+def places(model: Any) -> bool:
+    """Whether a model tells places apart, as far as a context reaches: a Transformer's sizes say so."""
+    return hasattr(model, "context")
+
+
+def learned_pieces(texts: Sequence[str]) -> tuple[str, ...]:
+    """``PIECES`` word pieces of training texts, or fewer."""
+    from fathom.fundamentals.tokenizers.word_piece import train_word_pieces
+
+    try:
+        return train_word_pieces(texts, PIECES).vocabulary
+    except ValueError as error:
+        raise InputError(f"no word pieces can be learned of these texts: {error}") from None
 
 
 def shown(numbers: np.ndarray) -> list[int]:

@@ -221,13 +221,13 @@ def parity(system: str) -> dict[str, Any]:
 
 
 def sing(name: str) -> dict[str, Any]:
-    """The losses of 20 steps on little data, on one thread, of a recipe or, as ``claims/NAME``, of its arms."""
+    """The losses of 20 steps on little data, on one thread, of a recipe or of a claim's arms."""
     losses = [loss for song in songs(name) for loss in song]
     return {"losses": losses, "processor": machine()["processor"], "torch": versions().get("torch")}
 
 
 def songs(name: str, nudge: float = 0.0) -> list[list[float]]:
-    """What ``sing`` sings, arm by arm.
+    """What ``sing`` sings: of a recipe one song, of a claim, ``claims/NAME``, one for each arm.
 
     ``nudge`` changes every initial weight by that share of itself, up or down: how far do such songs part?
     """
@@ -277,8 +277,8 @@ def allowed(name: str, gaps: list[float]) -> list[float]:
 
     Other kernels round otherwise, at every product, and some recipes are chaotic from their first steps: what
     that does to all that follows is measured by singing again with weights that are one rounding away, then
-    four, then sixteen ..., until ``gaps`` are within bounds. 1,024 roundings are a ten-thousandth of a weight:
-    what is further off at the first steps is another song, however wild the later ones are.
+    four, then sixteen ..., until ``gaps`` are within bounds. 1,024 roundings are a ten-thousandth of a
+    weight: what is further off at the first steps is another song, however wild the later ones are.
     """
     today = songs(name)
     bounds = [1e-5] * len(gaps)

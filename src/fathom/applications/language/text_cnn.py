@@ -126,6 +126,9 @@ class TextCNN(nn.Module):
         return (F.relu(convolution(around)) * present).amax(dim=2)
 
 
+FITS = "text_classification"  # the kind of task that takes it by itself
+
+
 def tiny() -> "Experiment":
     """The smallest complete run: which of two words stands in the sentence? Tests run it."""
     from fathom.data.split import Data, InMemory, Tensors

@@ -112,6 +112,10 @@ class TextLSTM(nn.Module):
         return self.output(F.dropout(torch.cat([strongest, bag], dim=1), self.cfg.dropout, self.training))
 
 
+FITS = "text_classification"  # the kind of task that `fathom fit --model text_lstm` is for
+CHOSEN = Config(vocabulary=3)  # the texts bring their words and classes
+
+
 def tiny() -> "Experiment":
     """The smallest complete run: is the good word under a "not"? Tests run it."""
     from fathom.data.split import Data, InMemory, Tensors

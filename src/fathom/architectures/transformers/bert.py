@@ -376,6 +376,12 @@ def filled(model: WordGuesser | TextClassifier, weights: Any) -> WordGuesser | T
     return model
 
 
+FITS = "text_classification"  # the kind of task that `fathom fit --model bert` is for
+CHOSEN = Config(  # the texts bring their pieces, lengths and classes
+    vocabulary=6, context=3, width=64, layers=2, heads=4, hidden=256, dropout=0.3, classes=2
+)
+
+
 def tiny() -> "Experiment":
     """The smallest complete run: which word of four is hidden in a round? Tests run it."""
     from fathom.data.split import InMemory
