@@ -22,6 +22,7 @@ from fathom.verbs import importing as verb
 from fathom.verbs import upstream_models
 from fathom.verbs.importing import import_file
 from fathom.verbs.recognising import recognise, sizes
+from fathom.verbs.unreadable import refuse_unreadable
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("resnext50_32x4d", "wide_resnet101_2")]
 
@@ -193,6 +194,48 @@ def test_a_file_that_cannot_be_read_is_refused(
     assert main(["import", str(tmp_path / name), "--out", str(tmp_path / "y.safetensors")]) == 2
     assert f"{name} is" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (b"", "is empty"),
+        (b"\n<!DOCTYPE html><html>weights</html>", "is a page of HTML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a pointer of Git LFS"),
+    ],
+)
+def test_what_is_no_file_of_weights_is_called_by_its_name(tmp_path: Path, held: bytes, said: str) -> None:
+    (tmp_path / "x.pth").write_bytes(held)
+    with pytest.raises(InputError, match=f"x.pth {said}"):
+        import_file(tmp_path / "x.pth", tmp_path / "y.safetensors")
+
+
+def test_whole_modules_and_files_cut_short_are_told_apart(tmp_path: Path) -> None:
+    """A saved module names its classes; a state dict names none, with what may stand beside it."""
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+    torch.save(net, tmp_path / "whole.pth")
+    with pytest.raises(InputError, match=r"objects of torch.nn.modules.activation, .*model.state_dict"):
+        import_file(tmp_path / "whole.pth", tmp_path / "y.safetensors")
+    torch.save({"model": net.state_dict(), "where": Path("a")}, tmp_path / "own.pth")
+    with pytest.raises(InputError, match=r"objects of pathlib, as a whole module does"):
+        import_file(tmp_path / "own.pth", tmp_path / "y.safetensors")
+    torch.save({"model": net.state_dict(), "epoch": 3, "shape": torch.Size([2])}, tmp_path / "plain.pth")
+    refuse_unreadable(tmp_path / "plain.pth")
+    torch.save(dict(net.named_parameters()), tmp_path / "parameters.pth")
+    refuse_unreadable(tmp_path / "parameters.pth")
+    cut = (tmp_path / "plain.pth").read_bytes()[:-100]
+    (tmp_path / "cut.pth").write_bytes(cut)
+    with pytest.raises(InputError, match="is cut short"):
+        import_file(tmp_path / "cut.pth", tmp_path / "y.safetensors")
+    assert not (tmp_path / "y.safetensors").exists()
+
+
+def test_weights_that_hold_nan_are_refused_by_name(tmp_path: Path) -> None:
+    state = {"a": torch.ones(2), "b": torch.tensor([1.0, float("nan"), float("nan")]), "n": torch.tensor(1)}
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(InputError, match="1 of 3 tensors hold NaN, b in 2 of 3 numbers"):
+        import_file(tmp_path / "x.pth", tmp_path / "y.safetensors")
+    assert not (tmp_path / "y.safetensors").exists()
 
 
 def test_places_that_cannot_be_written_are_said_before_anything_is_read(tmp_path: Path) -> None:

@@ -109,8 +109,8 @@ def test_without_weights_or_with_an_optimizer_nothing_is_chosen(pictures: Path, 
         model, pictures, steps=2, optimizer=optimizer, out=tmp_path / "b", export=False, say=lines.append
     )
     assert not any(line.startswith(("head", "freezing", "rates")) for line in lines)
-    task = task_of(run)  # grey pictures in the three channels that the module has; its size is theirs
-    assert (task["channels"], task["height"], task["resize"]) == (3, 28, None)
+    task = task_of(run)  # grey pictures in the three channels of the module, at the size of its weights
+    assert (task["channels"], task["height"], task["resize"]) == (3, 16, None)
 
 
 def test_a_module_that_does_not_fit_is_still_refused(pictures: Path, tmp_path: Path) -> None:
@@ -122,10 +122,30 @@ def test_a_module_that_does_not_fit_is_still_refused(pictures: Path, tmp_path: P
 def test_of_pictures_that_are_too_small_the_size_is_said_that_would_do(
     pictures: Path, tmp_path: Path
 ) -> None:
-    """Inception does not know its least size, 75 pixels; it is found by trying."""
-    net = inception.Config(width_factor=0.1, auxiliary=False, classes=3).build()
-    with pytest.raises(InputError, match=r"\(2, 3, \d\d, \d\d\): .*smallest .* are of 75x75 pixels"):
+    """Inception inside of a module of one's own, which does not tell its size: it is found by trying."""
+    sizes = inception.Config(width_factor=0.1, auxiliary=False, classes=3, channels=1)
+    net = torch.nn.Sequential(sizes.build())
+    with pytest.raises(InputError, match=r"\(2, 1, \d\d, \d\d\): .*smallest .* are of 75x75 pixels"):
         fit(net, pictures, steps=1, out=tmp_path / "run", export=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pictures_are_brought_to_the_size_of_weights_or_of_a_module_that_takes_no_smaller(
+    pictures: Path, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    run = fit(loaded(), pictures, steps=1, out=tmp_path / "a", export=False, say=lines.append)
+    assert (task_of(run)["height"], task_of(run)["width"]) == (16, 16)
+    assert "pictures: 16x16, colour, mean and deviation measured on yours" in lines
+    net = inception.Config(width_factor=0.1, auxiliary=False, classes=3, image_size=80).build()
+    assert brought(net)["fixed"] == {"channels": 3, "height": 80, "width": 80} and net.training
+    run = fit(net, pictures, steps=1, out=tmp_path / "b", export=False)
+    assert task_of(run)["height"] == 80
+
+
+def test_channels_that_no_picture_has_are_refused(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the module takes pictures of 5 channels; .* channels=3"):
+        fit(small(3, channels=5), pictures, steps=1, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

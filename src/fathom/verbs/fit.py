@@ -245,6 +245,7 @@ def build(
     kind = catalog.task(origin["task"])
     chosen = sizes(origin.get("system"), origin["task"])
     fixed = kind.fixed_by(chosen) if chosen else source.fixed if source else decided(origin)
+    fitting(fixed, "--from" if source else "the module")
     options = Options(
         target=origin["target"], text=origin["text"], skip_bad=origin["skip_bad"], seed=origin["seed"],
         fixed=fixed,
@@ -261,6 +262,16 @@ def build(
     if model is not None:
         experiment = taken_up(experiment, data, model, optimizer, origin, say)
     return override_all(experiment, origin["settings"]), data
+
+
+def fitting(fixed: "Mapping[str, Any]", who: str) -> None:
+    """Raise ``InputError`` where a model that is brought takes other channels than pictures have."""
+    channels = fixed.get("channels")
+    if channels not in (None, 1, 3):
+        raise InputError(
+            f"{who} takes pictures of {channels} channels; those that are read have 1 (grey) or 3 (colour):"
+            " load the weights with channels=3, as in fathom.fit(resnet18(FILE, channels=3, classes=2), DATA)"
+        )
 
 
 def suit(model: Any, experiment: "Experiment", data: "Data") -> None:

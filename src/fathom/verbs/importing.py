@@ -20,6 +20,7 @@ from fathom.data.places import hash_of
 from fathom.errors import InputError, unknown
 from fathom.training.importing import read_tensors
 from fathom.training.weights import Weights, as_torch, read_safetensors
+from fathom.verbs.unreadable import refuse_numbers, refuse_unreadable
 
 if TYPE_CHECKING:
     from fathom.verbs.recognising import Match
@@ -74,15 +75,19 @@ def read(source: Path) -> tuple[Weights, dict[str, Any]]:
     """The state dict of a file with what is written in it, and what the confined reader told of it."""
     if not source.is_file():
         raise InputError(f"{source} is no file; give one that torch.save, Keras or safetensors wrote")
+    refuse_unreadable(source)
     if source.suffix.lower() == ".safetensors":
         found = read_safetensors(source)
         numbers = sum(t.numel() for t in found.state.values())
         told = {"tensors": len(found.state), "left": [], "beside": [], "numbers": numbers}
-        return replace(found, state=as_torch(found.state)), told
-    with tempfile.TemporaryDirectory() as scratch:
-        draft = Path(scratch) / "state.safetensors"
-        told = read_tensors(source, draft)
-        return Weights(as_torch(read_safetensors(draft).state)), told
+        made = replace(found, state=as_torch(found.state))
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            draft = Path(scratch) / "state.safetensors"
+            told = read_tensors(source, draft)
+            made = Weights(as_torch(read_safetensors(draft).state))
+    refuse_numbers(str(source), made.state)
+    return made, told
 
 
 def chosen(source: Path, state: Mapping[str, Tensor], name: str | None) -> "Match | None":

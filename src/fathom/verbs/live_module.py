@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from fathom.data.pictures import SIZES
 from fathom.settings import to_json
 from fathom.training import Experiment, GradientDescent, Live, WarmupCosine
 from fathom.training.optim import Live as LiveOptimizer
@@ -21,6 +22,7 @@ from fathom.verbs.transfer import plan, prepared, say_how, tupled
 if TYPE_CHECKING:
     from fathom.data.split import Data
 
+USUAL = max(SIZES)  # the side to which pictures of one's own are brought, where nothing else decides it
 LARGER = (2, 4, 8, 16, 32)  # times the side of pictures that were refused, tried in turn
 
 
@@ -29,9 +31,12 @@ def brought(model: nn.Module) -> dict[str, Any]:
 
     ``new`` is None where no weights were loaded: all of it is to be trained from where it stands.
     """
-    channels = getattr(getattr(model, "cfg", None), "channels", None)
-    fixed = ({"channels": channels} if isinstance(channels, int) else {}) | prepared(model)
-    return {"fixed": to_json(fixed), "new": parts_without_weights(model)}
+    cfg, new = getattr(model, "cfg", None), parts_without_weights(model)
+    channels, side = getattr(cfg, "channels", None), getattr(cfg, "image_size", None)
+    fixed: dict[str, Any] = {"channels": channels} if isinstance(channels, int) else {}
+    if fixed and isinstance(side, int) and (new is not None or not takes(model, channels, USUAL)):
+        fixed |= {"height": side, "width": side}
+    return {"fixed": to_json(fixed | prepared(model)), "new": new}
 
 
 def parts_without_weights(model: nn.Module) -> list[str] | None:
@@ -77,39 +82,42 @@ def refined(
     if not counts or not isinstance(learning, GradientDescent):
         return experiment
     say(f"head: {' and '.join(new)} drawn anew" if new else "head: kept, for the weights brought it along")
-    say_how(
-        {n: getattr(experiment.task, n, None) for n in ("resize", "height", "width", "interpolation")}, say
-    )
+    decided = ("channels", "resize", "height", "width", "interpolation")
+    say_how({n: getattr(experiment.task, n, None) for n in decided}, say)
     how = plan(model, tuple(new), min(counts.values()), say)
     return replace(experiment, learning=replace(learning, schedule=WarmupCosine(), **how))
+
+
+@torch.no_grad()
+def takes(model: nn.Module, channels: int, side: int) -> bool:
+    """Whether ``model`` takes a picture of ``side`` pixels on a side; tried without memory for numbers."""
+    state = {name: t.to("meta") for name, t in (*model.named_parameters(), *model.named_buffers())}
+    training = model.training
+    try:
+        torch.func.functional_call(
+            model.eval(), state, (torch.empty(1, channels, side, side, device="meta"),)
+        )
+    except Exception:  # what a module of one's own raises is not known
+        return False
+    finally:
+        model.train(training)
+    return True
 
 
 def larger(model: nn.Module, given: Sequence[Tensor]) -> str:
     """The end of the message about a ``model`` that refuses what it is given: the pictures that it takes.
 
-    Empty where that is no picture, and where a larger one does not help. The tries are made without memory
-    for any number, so they cost little.
+    Empty where that is no picture, and where a larger one does not help.
     """
     if len(given) != 1 or given[0].ndim != 4:
         return ""
-    batch, refused = given[0][:1], min(given[0].shape[-2:])
-    shapes = {name: t.to("meta") for name, t in (*model.named_parameters(), *model.named_buffers())}
-
-    @torch.no_grad()
-    def takes(side: int) -> bool:
-        try:
-            picture = batch.new_empty((1, batch.shape[1], side, side), device="meta")
-            torch.func.functional_call(model, shapes, (picture,))
-        except Exception:  # what a module of one's own raises is not known
-            return False
-        return True
-
-    taken = next((refused * n for n in LARGER if takes(refused * n)), None)
-    if taken is None or takes(refused):
+    channels, refused = given[0].shape[1], min(given[0].shape[-2:])
+    taken = next((refused * n for n in LARGER if takes(model, channels, refused * n)), None)
+    if taken is None or takes(model, channels, refused):
         return ""
     while taken - refused > 1:
         side = (refused + taken) // 2
-        refused, taken = (refused, side) if takes(side) else (side, taken)
+        refused, taken = (refused, side) if takes(model, channels, side) else (side, taken)
     return (
         f"; the smallest pictures that it takes are of {taken}x{taken} pixels: give such, or a module that is"
         " made for small ones"

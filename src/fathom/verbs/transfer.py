@@ -262,12 +262,16 @@ def adapted(
 
 
 def say_how(fixed: Mapping[str, Any], say: Callable[[str], None]) -> None:
-    """Say how pictures are prepared, where the weights decide more than their size."""
+    """Say how pictures are prepared, where the weights decide it."""
     if fixed.get("resize"):
         say(
             f"pictures: the shorter side to {fixed['resize']} pixels, {fixed['interpolation']}, then the"
             f" middle {fixed['height']}x{fixed['width']}, as these weights know them"
         )
+    elif fixed.get("height"):
+        kind = {1: "grey", 3: "colour"}.get(fixed.get("channels") or 0, "with channels")
+        normal = "as these weights know them" if fixed.get("mean") else "mean and deviation measured on yours"
+        say(f"pictures: {fixed['height']}x{fixed['width']}, {kind}, {normal}")
 
 
 def plan(model: nn.Module, heads: tuple[str, ...], rows: int, say: Callable[[str], None]) -> dict[str, Any]:
