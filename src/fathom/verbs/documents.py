@@ -243,11 +243,11 @@ def models_table() -> str:
 
 
 def families_table() -> str:
-    """Convolutional networks twice: with the same switches; ours as they come, theirs at their best."""
+    """Convolutional networks twice: with the same switches; ours as they come, theirs as advised."""
     defaults = ratios("architecture_defaults")
     rows = [
         "| what | same switches as torchvision's | same switches as timm's"
-        " | our defaults, torchvision at its best | our defaults, timm at its best |",
+        " | our defaults, torchvision in its better layout | our defaults, timm in its better layout |",
         "|" + "---|" * 5,
     ]
     same = ratios("architectures")

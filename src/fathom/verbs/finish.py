@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fathom.verbs.session import Session
 
 LEVEL = 0.95
+SHARES = ("mean_average_precision",)  # whose items are slopes: a mean of them drawn anew may leave 0 to 1
 
 
 def conclude(session: "Session", learner: Any, data: "Data", result: dict[str, Any]) -> None:
@@ -64,6 +65,8 @@ def bootstrap(evaluation: Evaluation) -> dict[str, list[float]]:
         if name in evaluation.metrics and len(values) > 1:
             interval = bootstrap_mean(values, level=LEVEL)
             found[name] = [float(interval.low), float(interval.high)]
+            if name in SHARES:
+                found[name] = [min(1.0, max(0.0, end)) for end in found[name]]
     for name, squares in evaluation.roots.items():
         interval = bootstrap_mean(evaluation.items[squares], level=LEVEL)
         found[name] = [max(0.0, float(interval.low)) ** 0.5, float(interval.high) ** 0.5]
