@@ -136,7 +136,7 @@ def goal(
 
 
 def context(what: str, other: str) -> dict[str, str]:
-    return {"what": what, "ours": "-", "other": other, "ratio": "-", "goal": "context"}
+    return {"what": what, "ours": "-", "other": other, "ratio": "-", "goal": "none (context)"}
 
 
 def main() -> None:

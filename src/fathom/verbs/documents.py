@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fathom import catalog, evidence
+from fathom.verbs import goals
 
 ROOT = catalog.ROOT.parents[1]
 PEERS = ("torchvision", "timm")  # that have the convolutional families
@@ -152,13 +153,13 @@ def promises_table() -> str:
 
 
 def benchmarks_table() -> str:
-    """Every benchmark's own rows: what, ours, theirs, ratio with its interval."""
-    rows = ["| what | ours | the other | ratio (95 % interval) | goal |", "|---|---|---|---|---|"]
+    """Every benchmark's own rows: what, ours, theirs, ratio with its interval, goal and whether it is met."""
+    rows = ["| what | ours | the other | ratio (95 % interval) | goal | met |", "|" + "---|" * 6]
     for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
-        for row in json.loads(file.read_text(encoding="utf-8")).get("rows", []):
-            rows.append(
-                "| " + " | ".join(str(row[k]) for k in ("what", "ours", "other", "ratio", "goal")) + " |"
-            )
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        for row in kept.get("rows", []):
+            told = [str(row[k]) for k in ("what", "ours", "other", "ratio", "goal")]
+            rows.append(f"| {' | '.join([*told, goals.met(row, kept['details'])])} |")
     return "\n".join(rows)
 
 
@@ -274,11 +275,15 @@ def texts_table() -> str:
 
 
 def ratios(name: str) -> dict[str, str]:
-    """What the rows of a benchmark are called, and their ratios; none of one that was not measured yet."""
+    """What the rows of a benchmark are called, and their ratios, marked where the goal was missed.
+
+    None of one that was not measured yet.
+    """
     try:
-        return {row["what"]: row["ratio"] for row in result(name)["rows"]}
+        kept = result(name)
     except FileNotFoundError:
         return {}
+    return {row["what"]: goals.mark(row, kept["details"]) for row in kept["rows"]}
 
 
 def photographs_table() -> str:
