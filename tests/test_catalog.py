@@ -509,6 +509,55 @@ def test_models_of_text_are_measured_twice(monkeypatch: pytest.MonkeyPatch) -> N
     ]
 
 
+def test_what_has_no_record_names_the_claim_that_measures_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recipe that is an arm of a claim, or that a claim opens; a system through any of its recipes."""
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    readers = "few_readers_beat_counts"
+    said = catalog.claim("skips_train_56_layers").claim
+    assert said.arms and not catalog.claim(readers).claim.arms
+
+    def lines(table: str, name: str) -> str:
+        (line,) = (line for line in documents.TABLES[table]().splitlines() if name in line)
+        return line
+
+    own = "no record of its own; measured by the claim"
+    assert lines("unproven", "recipe `text_lstm`").endswith(f"{own} `{readers}` (not yet)")
+    assert lines("unproven", "recipe `minilm_frozen`").endswith(f"{own} `{readers}` (not yet)")
+    assert lines("unproven", "recipe `bert_captions`").endswith(f"{own} `both_sides_tell_more` (not yet)")
+    assert lines("unproven", "`cifar10_residual56`").endswith(f"{own} `skips_train_56_layers` (not yet)")
+    assert lines("unproven", "recipe `lenet_sparse`").endswith("`lenet_sparse`: no record")
+    verify.store(f"claims/{readers}.json", claim_record(readers))
+    state = "none of its own; measured by the claim"
+    assert lines("systems", "[text_lstm.py]").endswith(f"| - | {state} `{readers}` (fresh) |")
+    verify.store(f"claims/{readers}.json", claim_record(readers, code="0" * 64))
+    both = f"{state}s `both_sides_tell_more` (not yet), `{readers}` (stale) |"
+    assert lines("systems", "[bert.py]").endswith(both)
+    # `lenet` is no recipe of any claim
+    assert lines("systems", "[lenet.py]").endswith("| none yet |")
+
+
+def test_a_recipe_that_promises_nothing_is_listed_with_what_is_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FATHOM_EVIDENCE", str(tmp_path))
+    values = {"seconds": 366.6, "test/accuracy": 0.7, "test/bleu": 31.99059, "valid/bleu": 32.0}
+    summary = {name: {"mean": value, "median": value} for name, value in values.items()}
+    record = fake_record(recipe="transformer_multi30k", expect=[], runs=[{}], summary=summary)
+    verify.store("transformer_multi30k.json", record)
+    row = "| `transformer_multi30k` | test/bleu | no promise | 31.9906 | 1 | 367 | - |"
+    assert documents.promises_table().splitlines()[2:] == [row]
+    assert documents.headline(record) == "test/bleu 31.99"
+    del summary["test/bleu"]
+    assert documents.headline(record) == "test/accuracy 0.7"
+
+
+def test_every_record_stands_in_the_results() -> None:
+    page = (documents.ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert not [name for name in evidence.records() if f"| `{name}` |" not in page]
+
+
 def test_minutes_of_training_are_shown_with_their_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = {n: r for n, r in evidence.records().items() if r["data"].get("source") == "cifar10"}
     name, record = next(iter(kept.items()))

@@ -19,6 +19,7 @@ from fathom.verbs import goals
 ROOT = catalog.ROOT.parents[1]
 PEERS = ("torchvision", "timm")  # that have the convolutional families
 BESIDE = ", beside "  # before the name of a library that is not the usual one
+QUOTED = ("bleu", "mean_average_precision", "retrieval")  # before any other metric of the same record
 MARK = re.compile(r"<!-- (record|table|file): ([^>]*?) -->(.*?)<!-- end -->", re.DOTALL)
 
 
@@ -90,6 +91,8 @@ def systems_table() -> str:
                 record
             )
             state = "fresh" if evidence.fresh(record) else "stale"
+        elif about := measured_by(*(r for r in catalog.recipes().values() if r.system == entry.name)):
+            state = f"none of its own; {about}"
         oracle = entry.card.oracle.replace("|", "/") or "-"
         rows.append(
             f"| {entry.card.title} | [{entry.path.name}]({file}) | {entry.lines} | {oracle}"
@@ -99,18 +102,38 @@ def systems_table() -> str:
 
 
 def headline(record: dict[str, Any]) -> str:
-    name = next((n for n in record["summary"] if n.startswith("test/")), None)
+    name = quoted_metric(record)
     return f"{name} {record['summary'][name]['mean']:.4g}" if name else "-"
+
+
+def quoted_metric(record: dict[str, Any]) -> str | None:
+    """The metric of the test set that is quoted where a recipe promises none."""
+    known = [name for name in record["summary"] if name.startswith("test/")]
+    return next((f"test/{name}" for name in QUOTED if f"test/{name}" in known), next(iter(known), None))
+
+
+def measured_by(*recipes: catalog.RecipeEntry) -> str:
+    """The claims that run one of these recipes, as an arm or by opening it, each with its state."""
+    names, opened = {r.name for r in recipes}, {f"{r.module}.{r.name}" for r in recipes}
+    kept, told = evidence.claims(), []
+    for name, entry in catalog.claims().items():
+        if names & {arm[0] for arm in entry.claim.arms.values()} or opened & {*evidence.imports(entry.path)}:
+            state = "not yet"
+            if name in kept:
+                state = "fresh" if evidence.fresh(kept[name]) else "stale"
+            told.append(f"`{name}` ({state})")
+    return f"measured by the claim{'s' * (len(told) > 1)} {', '.join(told)}" if told else ""
 
 
 def unproven_table() -> str:
     """What is promised and has no fresh record, and how much of the roadmap is still to be written."""
     lines: list[str] = []
     kept = evidence.records()
-    for name in catalog.recipes():
+    for name, recipe in catalog.recipes().items():
         record = kept.get(name)
         if record is None:
-            lines.append(f"- recipe `{name}`: no record")
+            about = measured_by(recipe)
+            lines.append(f"- recipe `{name}`: no record{about and f' of its own; {about}'}")
         elif not evidence.fresh(record):
             lines.append(f"- recipe `{name}`: its record is older than the code")
         elif not record["met"]:
@@ -135,15 +158,21 @@ def unproven_table() -> str:
 
 
 def promises_table() -> str:
-    """Every promise of every record beside what was measured."""
+    """Every promise of every record beside what was measured; of a recipe without one, what is quoted."""
     rows = [
         "| recipe | metric | promised | measured (mean) | seeds | seconds (median) | met |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, record in evidence.records().items():
+        seconds = record["summary"]["seconds"]["median"]
+        quoted = None if record["expect"] else quoted_metric(record)
+        if quoted is not None:
+            rows.append(
+                f"| `{name}` | {quoted} | no promise | {record['summary'][quoted]['mean']:.4f}"
+                f" | {len(record['runs'])} | {seconds:.0f} | - |"
+            )
         for p in record["expect"]:
             bound = f">= {p['at_least']}" if p["at_least"] is not None else f"<= {p['at_most']}"
-            seconds = record["summary"]["seconds"]["median"]
             word = "yes" if p["met"] else "no"
             rows.append(
                 f"| `{name}` | {p['metric']} | {bound} | {p['mean']:.4f} | {len(p['values'])}"
