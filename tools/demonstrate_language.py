@@ -63,20 +63,25 @@ def main() -> int:
     scratch = Path(tempfile.mkdtemp(prefix="fathom-language-"))
     told = Transcript(scratch)
     try:
-        reviews(told)
-        captions(told)
-        plays(told)
-        own_book(told)
-        talk(told)
+        demonstrate(told)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    day = datetime.date.today().isoformat()
-    made = f"Made by `python tools/{Path(__file__).name}` on {day}; nothing is typed by hand."
-    PAGE.write_text(
-        "\n".join(["# Language at work", "", made, *told.lines]).rstrip() + "\n", encoding="utf-8"
-    )
+    PAGE.write_text(page(told, datetime.date.today().isoformat()), encoding="utf-8")
     print(f"\n{PAGE.relative_to(ROOT)} is written")
     return 0
+
+
+def demonstrate(told: Transcript) -> None:
+    reviews(told)
+    captions(told)
+    plays(told)
+    own_book(told)
+    talk(told)
+
+
+def page(told: Transcript, day: str) -> str:
+    made = f"Made by `python tools/{Path(__file__).name}` on {day}; nothing is typed by hand."
+    return "\n".join(["# Language at work", "", made, *told.lines]).rstrip() + "\n"
 
 
 def reviews(told: Transcript) -> None:
@@ -143,7 +148,11 @@ def own_book(told: Transcript) -> None:
 def talk(told: Transcript) -> None:
     """A folder with a LLaMA, as the world saves them: in the terminal, and over the protocol of OpenAI."""
     folder = taught(told.scratch / "talker")
-    told.say("A folder with a LLaMA: weights, tokenizer and the template of its conversations.")
+    told.say(
+        "A folder with a LLaMA: weights, tokenizer and the template of its conversations. This one is a toy:"
+        f" it was taught {len(LESSONS)} answers by heart in a minute, and knows nothing else. A folder of a"
+        " published model is used in the same way."
+    )
     told.show(["ls", "talker"], "\n".join(sorted(file.name for file in folder.iterdir())))
     told.run(
         "generate", "--chat", "talker", "--prompt", "What is the capital of Japan?", "--temperature", "0"
