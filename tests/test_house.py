@@ -171,7 +171,7 @@ def test_nothing_can_run_code_from_a_file() -> None:
     """No pickle, no torch.load outside the confined importer, no eval of text from files."""
     for file in FILES:
         text = file.read_text(encoding="utf-8")
-        assert not re.search(r"^\s*(import pickle|from pickle)", text, re.MULTILINE), file
+        assert not re.search(r"^\s*(import|from) pickle\b", text, re.MULTILINE), file
         if file.name != "importing.py":
             assert "torch.load(" not in text, file
         assert "allow_pickle=True" not in text, file
