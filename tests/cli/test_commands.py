@@ -220,6 +220,14 @@ def test_predict_writes_letters_as_they_are_where_the_output_has_them(
     assert rb"gr\u00fcne \u00c4pfel" in narrow.buffer.getvalue()
 
 
+def test_generate_writes_letters_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fathom.verbs.generate.generate", lambda *given, **wishes: {"text": "grüne Äpfel"})
+    assert main(["generate", "run", "--json"]) == 0
+    assert capsys.readouterr().out == '{"text": "grüne Äpfel"}\n'
+
+
 def test_list_runs_and_prune(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--runs", str(run.parent), "--json"]) == 0
     (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
