@@ -146,7 +146,7 @@ def test_beams_and_what_says_how_to_draw_do_not_go_together(tmp_path: Path, caps
     assert main([*command, "--contrast", "0.6", "--temperature", "0.5"]) == 2
     assert "temperature is 0.5 and contrast 0.6: contrastive search" in capsys.readouterr().err
     assert main(["predict", folder, "--json-item", '{"length": 3, "beams": 2, "temperature": 0.5}']) == 2
-    assert "item 0: temperature is 0.5 and beams 2: several beams" in capsys.readouterr().err
+    assert "item 1: temperature is 0.5 and beams 2: several beams" in capsys.readouterr().err
     good, bad = '{"length": 3, "beams": 2}', '{"length": 3, "beams": 2, "min_p": 0.5}'
     assert main(["predict", folder, "--skip-bad", "--json-item", bad, "--json-item", good]) == 0
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -1,5 +1,6 @@
 """The command line: manners, errors and exit codes."""
 
+import io
 import json
 import re
 import shlex
@@ -154,6 +155,77 @@ def test_predict_writes_json_lines_and_csv(
     assert "3.png" in capsys.readouterr().err
     assert main(["predict", str(run), str(pictures), "--skip-bad"]) == 0
     assert "error" in json.loads(capsys.readouterr().out.splitlines()[3])
+
+
+def test_predict_answers_the_rest_and_names_what_it_cannot_read(
+    run: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A Thumbs.db or one damaged picture had cost all answers."""
+    for name in ("Thumbs.db", "notes.txt", ".DS_Store", ".cache/9.png", "__MACOSX/8.png"):
+        (pictures / name).parent.mkdir(exist_ok=True)
+        (pictures / name).write_bytes(b"\x00\xff")
+    assert main(["predict", str(run), str(pictures)]) == 0
+    shown = capsys.readouterr()
+    assert [Path(json.loads(row)["input"]).name for row in shown.out.splitlines()] == [
+        "0.png", "1.png", "2.png",
+    ]  # fmt: skip
+    assert shown.err == f"{pictures}: files that are no pictures are passed over: 1 .db, 1 .txt\n"
+    (pictures / "1.png").write_bytes(b"not a picture")
+    for more, code in (([], 2), (["--skip-bad"], 0)):
+        assert main(["predict", str(run), str(pictures), *more]) == code
+        shown = capsys.readouterr()
+        rows = [json.loads(row) for row in shown.out.splitlines()]
+        assert [set(row) for row in rows] == [ANSWER, {"input", "error"}, ANSWER]
+        assert f"fathom: {pictures / '1.png'}: this is no picture of a known kind" in shown.err
+        assert "fathom: 1 of 3 items could not be read; 2 are answered" in shown.err
+    alone = str(pictures / "1.png")
+    assert main(["predict", str(run), alone, "--skip-bad"]) == 2, "nothing was answered"
+    assert main(["predict", str(run), str(pictures / "notes.txt"), str(pictures / "0.png")]) == 2
+    assert f"{pictures / 'notes.txt'} is no text in UTF-8, byte 1" in capsys.readouterr().err
+
+
+ANSWER = {"input", "label", "probabilities"}
+
+
+def test_predict_goes_on_after_lines_of_a_table_that_are_no_rows(tmp_path: Path) -> None:
+    from fathom.errors import InputError
+    from fathom.verbs.predict import items_of
+
+    table = tmp_path / "a.csv"
+    table.write_text("x,y\n1,2\n3\n4,5\n", encoding="utf-8")
+    with pytest.raises(InputError, match="line 3: 1 cell under 2 columns"):
+        list(items_of(table))
+    said: list[str] = []
+    assert [row for _, row in items_of(table, skip_bad=True, say=said.append)] == [
+        {"x": 1, "y": 2}, {"x": 4, "y": 5},
+    ]  # fmt: skip
+    assert said == [f"{table}, line 3: 1 cell under 2 columns"]
+
+
+def test_predict_writes_letters_as_they_are_where_the_output_has_them(
+    run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    green = pictures / "grüne Äpfel 1.png"
+    (pictures / "0.png").rename(green)
+    assert main(["predict", str(run), str(green)]) == 0
+    assert f'{{"input": "{green}", "label"' in capsys.readouterr().out
+    file = tmp_path / "a.jsonl"
+    assert main(["predict", str(run), str(green), "--out", str(file)]) == 0
+    assert "grüne Äpfel" in file.read_text(encoding="utf-8")
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", narrow)
+    assert main(["predict", str(run), str(green)]) == 0
+    narrow.flush()
+    assert rb"gr\u00fcne \u00c4pfel" in narrow.buffer.getvalue()
+
+
+def test_generate_writes_letters_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fathom.verbs.generate.generate", lambda *given, **wishes: {"text": "grüne Äpfel"})
+    assert main(["generate", "run", "--json"]) == 0
+    assert capsys.readouterr().out == '{"text": "grüne Äpfel"}\n'
 
 
 def test_list_runs_and_prune(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

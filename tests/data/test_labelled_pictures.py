@@ -164,6 +164,44 @@ def test_class_folders_stay_what_they_are(tmp_path: Path) -> None:
     assert isinstance(ImageClassification.read(place, Options())[0], ImageClassification)
 
 
+def test_a_column_called_so_may_miss_pictures_and_each_is_named(tmp_path: Path) -> None:
+    """One of nine cells named no picture, and the folder was said to hold no table."""
+    names = tuple(f"{i}.png" for i in range(9))
+    rows = [f"{name},{'cat' if i % 2 else 'dog'}" for i, name in enumerate((*names[:8], "gone.png"))]
+    place = folder(tmp_path, "\n".join(["file,label", *rows]), names)
+    assert recognise(place, Options())[0] == "multi_label"
+    with pytest.raises(InputError, match=r"line 10: 'gone\.png' in column 'file': there is no such picture"):
+        MultiLabel.read(place, Options())
+    _, data = MultiLabel.read(place, Options(skip_bad=True))
+    assert data.facts["classes"] == {"cat": 4, "dog": 4} and "line 10" in data.facts["skipped"][0]
+    assert any("line 10" in problem for problem in inspect(place).problems)
+    for name in names[:4]:  # folders that say what pictures show are not given up for such a table
+        (place / "x").mkdir(exist_ok=True)
+        (place / name).rename(place / "x" / name)
+    assert recognise(place, Options())[0] == "multi_label"  # one folder is none of a class
+    for name in names[4:]:
+        (place / "y").mkdir(exist_ok=True)
+        (place / name).rename(place / "y" / name)
+    assert recognise(place, Options())[0] == "image_classification"
+
+
+def test_the_table_is_named_where_it_names_too_few_pictures(tmp_path: Path) -> None:
+    table = "label,picture\ncat,a.png\ndog,u.png\ncat,v.png\ndog,w.png\n"
+    place = folder(tmp_path, table, ("a.png", "b.png"))
+    for look in (inspect, lambda path: recognise(path, Options())):
+        with pytest.raises(InputError) as caught:
+            look(place)
+        said = str(caught.value)
+        assert (
+            "no column of labels.csv names pictures here: the nearest is 'picture', in which 1 of 4" in said
+        )
+        assert "the first that does not is 'u.png'" in said and "labels.csv, line 3" in said
+        assert "nor tables" not in said
+    (place / "more.csv").write_text("file,labels\na.png,x\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"2 tables \(labels\.csv, more\.csv\), of which one may name them"):
+        inspect(place)
+
+
 def test_inspection_counts_labels_and_names_what_is_wrong(tmp_path: Path) -> None:
     found = inspect(folder(tmp_path, "file,labels\na.png,cat; tree\nb.png,\nc.png,cat\nsub/d.png,house\n"))
     assert found.kind == "pictures with labels" and {"label cat: 2", "label house: 1"} <= set(found.saw)

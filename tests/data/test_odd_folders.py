@@ -196,7 +196,7 @@ def test_a_rare_class_is_weighed_and_its_run_calibrated(
     run = Run(tmp_path / "run")
     assert ["learning.objective.balance", "weights"] in run.record["origin"]["settings"]
     assert main(["explain", "calibration", str(run.folder)]) == 2
-    assert "no temperature is best, add rows with errors" in capfd.readouterr().err
+    assert "the model makes no error on the rows that the temperature would be" in capfd.readouterr().err
 
     command = ["explain", "calibration", str(run.folder), "--data", str(mislabelled(odd, tmp_path)), "--json"]
     assert main(command) == 2

@@ -412,6 +412,10 @@ def test_auto_counts_says_and_decides(tmp_path: Path) -> None:
     assert balance("auto", *even, said.append) == []  # ten to one is not above it
     assert said == ["balance: class 'fine' has 240 training rows and 'broken' has 24: near enough, so nothing"
                     " is balanced"]  # fmt: skip
+    same = proposed(table(tmp_path / "same.csv", {"fine": 40, "broken": 40}))
+    said.clear()
+    assert balance("auto", *same, said.append) == []
+    assert said == ["balance: each of 2 classes has 32 training rows; nothing is balanced"]
     assert balance("none", *uneven, said.append) == []
     assert balance("sampler", *uneven, said.append) == [SAMPLER]
     assert balance("logits", *uneven, said.append) == [(LOSS, "logits")]

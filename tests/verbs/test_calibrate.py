@@ -252,7 +252,11 @@ def test_what_cannot_be_calibrated_is_refused(
         ([str(run.folder), "--bins", "0"], "--bins 0: it must be 1 or more"),
         ([str(run.folder), "--data", "nowhere.csv"], "nowhere.csv does not exist"),
         ([str(run.folder), "--data", "weights.pt"], "fathom import"),
-        ([str(run.folder), "--data", str(easy)], "no temperature is best, add rows with errors"),
+        (
+            [str(run.folder), "--data", str(easy)],
+            "the model makes no error on the rows that the temperature would be fitted to, so none can be"
+            f" found. Fitted on one half of {easy}: 30 rows; give more rows than {easy} has, with rows among",
+        ),
         ([str(run.folder), "--data", str(few)], "has 3 rows; give 4 or more"),
         ([str(live.folder)], "made from live objects, whose data is not stored; give labelled data"),
         ([str(own.folder)], "made from a recipe of your own"),

@@ -10,6 +10,7 @@ import ast
 import difflib
 import importlib
 import importlib.metadata
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,6 +104,16 @@ def pairs(listed: Sequence[str]) -> list[tuple[str, str]]:
             raise InputError(f"--set {text}: write it as name=value, for example --set steps=300")
         found.append((name, value))
     return found
+
+
+def json_line(value: Any, encoding: str | None) -> str:
+    """``value`` as JSON, with every letter as it is written where ``encoding`` has it."""
+    line = json.dumps(value, ensure_ascii=False)
+    try:
+        line.encode(encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):  # also the name of a file that is no text at all
+        return json.dumps(value)
+    return line
 
 
 def entry() -> Any:

@@ -2,11 +2,11 @@
 
 import argparse
 import base64
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from fathom.cli.command import json_line
 from fathom.errors import InputError
 
 HELP = "text or pictures from a generating model"
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if isinstance(answer.get("cut"), str):
         print(answer["cut"], file=sys.stderr)
     if args.json:
-        print(json.dumps(answer))
+        print(json_line(answer, sys.stdout.encoding))
     elif "text" in answer:
         print(answer["text"])
         for line in traced(answer.get("trace", [])):

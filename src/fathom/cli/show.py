@@ -1,15 +1,21 @@
-"""``fathom show NAME``: what is known about one system, primitive, recipe or claim."""
+"""``fathom show NAME``: what is known about one system, primitive, published size, recipe or claim."""
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from fathom.errors import InputError, unknown
 
-HELP = "one system: idea, paper, file, recipes, what was measured"
+if TYPE_CHECKING:
+    from fathom.catalog import Entry
+
+HELP = "one system: idea, paper, file, recipes, published sizes and weights, what was measured"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a system, a primitive, a recipe or a claim")
+    parser.add_argument(
+        "name", help="a system, a primitive, a published size such as resnet50, a recipe or a claim"
+    )
     parser.add_argument(
         "--page", metavar="FILE", help="of a claim: promises, pictures, table and plots, as a page"
     )
@@ -17,37 +23,59 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import dataclasses
-
     from fathom import catalog
 
     if args.name in catalog.claims():
         return show_claim(args)
     if args.page:
         raise InputError(f"--page draws what was measured of a claim; {args.name!r} is none")
+    return show_entry(args)
+
+
+def show_entry(args: argparse.Namespace) -> int:
+    """A system or primitive, also by the name of a recipe or of a published size."""
+    import dataclasses
+
+    from fathom import catalog
+    from fathom.verbs.published_sizes import sizes, sizes_of, told, told_whole
+
     entries, recipes = catalog.entries(), catalog.recipes()
-    name = args.name if args.name in entries else recipes[args.name].system if args.name in recipes else None
+    name, size = args.name, None
+    if name not in entries and name in recipes:
+        name = recipes[name].system
+    elif name not in entries and name in sizes():
+        size = sizes()[name]
+        name = size.system
     if name not in entries:
-        raise unknown(
-            "system, primitive, recipe or claim", args.name, {*entries, *recipes, *catalog.claims()}
-        )
+        known = {*entries, *recipes, *sizes(), *catalog.claims()}
+        raise unknown("system, primitive, size, recipe or claim", args.name, known)
     entry = entries[name]
     own = {r.name: r.summary for r in recipes.values() if r.system == name}
+    published = sizes_of(entry) if name in catalog.systems() else []
     if args.json:
         about = dataclasses.asdict(entry.card) | {"name": name, "file": str(entry.path), "lines": entry.lines}
-        print(json.dumps(about | {"recipes": own}))
+        told_sizes = {s.name: {"summary": s.summary, "weights": s.weights} for s in published}
+        print(json.dumps(about | {"recipes": own, "size": size and size.name, "sizes": told_sizes}))
         return 0
-    card = entry.card
-    print(f"{card.title} ({card.year})\n{card.summary}\n\npaper     {card.paper}")
-    print(f"file      {entry.path} ({entry.lines} lines)\nrows      {', '.join(card.rows) or '-'}")
-    print(f"equal to  {card.oracle or '-'}")
-    for line in card.differs:
-        print(f"differs   {line}")
-    for test, reason in card.exempt.items():
-        print(f"exempt    {test}: {reason}")
+    if size:
+        print(f"{size.name} is a size of {name}; all of them: fathom show {name}\n")
+    print("\n".join(about_entry(entry)))
     for recipe, summary in own.items():
         print(f"recipe    {recipe}: {summary}")
+    for one in [size] if size else published:
+        print("\n".join(told_whole(one) if one.name in (args.name, name) else told(one)))
     return 0
+
+
+def about_entry(entry: "Entry") -> list[str]:
+    """What a card says."""
+    card = entry.card
+    return [
+        f"{card.title} ({card.year})", card.summary, "", f"paper     {card.paper}",
+        f"file      {entry.path} ({entry.lines} lines)", f"rows      {', '.join(card.rows) or '-'}",
+        f"equal to  {card.oracle or '-'}", *(f"differs   {line}" for line in card.differs),
+        *(f"exempt    {test}: {reason}" for test, reason in card.exempt.items()),
+    ]  # fmt: skip
 
 
 def show_claim(args: argparse.Namespace) -> int:

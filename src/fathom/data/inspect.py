@@ -86,6 +86,12 @@ def look_at_folder(path: Path) -> Findings:
             refuse_code(file)
     loose = len(image_folder.pictures(path))
     shown = f"{loose} pictures without class folders" if loose else ", ".join(p.name for p in inside[:5])
+    table_told = labelled_pictures.unnamed(path) if loose else None
+    if table_told:
+        raise InputError(
+            f"{path} holds {shown} and {table_told}; give one table with a row for each picture, with its"
+            " file name in a column such as file, or sort the pictures into class folders"
+        )
     raise InputError(f"{path} holds neither class folders of pictures, nor tables, nor texts; found: {shown}")
 
 

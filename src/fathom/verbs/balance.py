@@ -59,6 +59,9 @@ def uneven(counts: dict[str, int], weighable: bool, say: Callable[[str], None]) 
     if not counts[least]:
         say(f"balance: class {least!r} has no training row, which nothing makes up for; nothing is balanced")
         return []
+    if counts[most] == counts[least]:
+        say(f"balance: each of {len(counts)} classes has {counts[most]:,} training rows; nothing is balanced")
+        return []
     ratio = f"class {most!r} has {counts[most]:,} training rows and {least!r} has {counts[least]:,}"
     if counts[most] <= UNEVEN * counts[least]:
         say(f"balance: {ratio}: near enough, so nothing is balanced")

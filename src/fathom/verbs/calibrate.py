@@ -63,6 +63,7 @@ def calibrate(
     opened = finished(run)
     artifact = open_artifact(opened.folder, calibrated=False)
     fitting, scoring, rows = answers(opened, artifact, data, seed, skip_bad)
+    refuse_faultless(opened, fitting, rows[0], data)
     try:
         value = fit_temperature(torch.from_numpy(fitting.logits), torch.from_numpy(fitting.labels))
     except ValueError as error:
@@ -80,6 +81,17 @@ def calibrate(
     target = Path(out) if out else opened.folder / "calibration.html"
     write(target, page_of(opened, scoring, told, shlex.join(words)))
     return {"run": str(opened.folder), **told, "page": str(target)}
+
+
+def refuse_faultless(run: Run, found: Answers, rows: str, data: str | Path | None) -> None:
+    """Without an error the likeliest temperature is 0: the model would be sure of everything."""
+    own = found.logits[np.arange(len(found.labels)), found.labels]
+    if (own >= found.logits.max(axis=1)).all():
+        way = f"give more rows than {data} has" if data else "give other labelled data with --data PATH"
+        raise InputError(
+            f"{run.folder}: the model makes no error on the rows that the temperature would be fitted to, so"
+            f" none can be found. {rows.removesuffix('.')}; {way}, with rows among them that it gets wrong"
+        )
 
 
 def answers(

@@ -245,13 +245,15 @@ def claims_table() -> str:
 
 
 def models_table() -> str:
-    """Every published size: how large, how equal, at which speed beside the other library."""
+    """Every published size: how large, how good as published, how equal, how fast beside others."""
+    from fathom.verbs.published_sizes import accuracies, sizes
+
     models = result("models")["details"]["models"]
     speeds = {row["what"].lower().replace("-", ""): row["ratio"] for row in result("architectures")["rows"]}
     rows = [
-        "| size | file | parameters | multiply-adds (picture) | equal to | logits apart | gradients apart"
-        " | training step | inference | ONNX inference |",
-        "|" + "---|" * 10,
+        "| size | file | parameters | multiply-adds (picture) | top-1 / top-5 of weights, as published"
+        " | equal to | logits apart | gradients apart | training step | inference | ONNX inference |",
+        "|" + "---|" * 11,
     ]
     for size, facts in models.items():
         path = catalog.systems()[facts["system"]].path.relative_to(ROOT).as_posix()
@@ -266,7 +268,7 @@ def models_table() -> str:
         rows.append(
             f"| `{size}` | [{facts['system']}.py](../{path}) | {facts['parameters']:,}"
             f" | {facts['multiply_adds'] / 1e9:.2f} G ({facts['side']})"
-            f" | {', '.join(f'{library} `{name}`' for library, name in named)}"
+            f" | {accuracies(sizes()[size])} | {', '.join(f'{library} `{name}`' for library, name in named)}"
             f" | {apart['logits']:.1e} | {apart['gradients']:.1e} | {' | '.join(told)} |"
         )
     return "\n".join(rows)

@@ -1,13 +1,19 @@
 """Predict: answers of a run's artifact for new items."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fathom.data.formats import image_folder, jsonl, table
 from fathom.deployment.artifact import Artifact, open_artifact
 from fathom.errors import InputError
 
 CHUNK = 64  # items answered together
+TABLES: dict[str, Callable[..., table.Table]] = {
+    ".csv": table.read, ".tsv": table.read, ".parquet": table.read, ".jsonl": jsonl.read,
+    ".ndjson": jsonl.read,
+}  # fmt: skip
 
 
 def predict(
@@ -79,30 +85,62 @@ def texts_of(operations: Sequence[Mapping[str, Any]]) -> set[str]:
     return {o["field"] for o in operations if o["operation"] in ("tokens", "word_pieces") and o.get("field")}
 
 
-def items_of(place: Path, texts: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
+def takes_pictures(operations: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an item of the model is one picture, by its preprocessing."""
+    return any(o["operation"] == "image" and not o.get("field") for o in operations)
+
+
+def items_of(
+    place: Path,
+    texts: Collection[str] = (),
+    *,
+    pictures: bool = False,
+    skip_bad: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Iterator[tuple[str, Any]]:
     """(name, item) of everything in a file or folder: pictures, rows of a table, lines of text.
 
     In the columns ``texts`` of a table, "NA" and the like are texts as others are, and so is an empty cell.
+    A folder with any picture is one of pictures where the model takes ``pictures``: its other files are
+    passed over, as ``fit`` does, and counted. With ``skip_bad`` so are lines of a table that are no rows.
     """
-    from fathom.data.formats import jsonl, table
-
     if not place.exists():
         raise InputError(f"{place} does not exist; give files, a folder, a CSV or a JSONL file")
     if place.is_dir():
-        files = sorted(f for f in place.rglob("*") if f.is_file() and not f.name.startswith("."))
-        if not files:
-            raise InputError(f"{place} is empty: there is nothing to predict")
-        for file in files:
-            yield from items_of(file, texts)
-    elif place.suffix.lower() in (".csv", ".tsv", ".parquet"):
-        for i, row in enumerate(table.read(place, texts=texts).rows()):
-            yield f"{place}:{i + 1}", row
-    elif place.suffix.lower() in (".jsonl", ".ndjson"):
-        for i, row in enumerate(jsonl.read(place, texts=texts).rows()):
+        for file in files_in(place, pictures, say):
+            yield from items_of(file, texts, skip_bad=skip_bad, say=say)
+    elif place.suffix.lower() in TABLES:
+        found = TABLES[place.suffix.lower()](place, texts=texts, skip_bad=skip_bad)
+        for reason in found.bad:
+            say(reason)
+        for i, row in enumerate(found.rows()):
             yield f"{place}:{i + 1}", row
     elif place.suffix.lower() == ".txt":
-        for i, line in enumerate(place.read_text(encoding="utf-8").splitlines()):
+        for i, line in enumerate(lines_of(place)):
             if line.strip():
                 yield f"{place}:{i + 1}", line
     else:
         yield str(place), place
+
+
+def lines_of(place: Path) -> list[str]:
+    try:
+        return place.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place} is no text in UTF-8, byte {error.start}; save it as such") from error
+
+
+def files_in(place: Path, pictures: bool, say: Callable[[str], None]) -> list[Path]:
+    """The files below a folder, without what systems leave behind; only its pictures, if it has any."""
+    below = [(f, f.relative_to(place).parts) for f in sorted(place.rglob("*")) if f.is_file()]
+    files = [f for f, parts in below if not any(image_folder.hidden(Path(part)) for part in parts)]
+    if not files:
+        raise InputError(f"{place} is empty: there is nothing to predict")
+    shown = [f for f in files if image_folder.is_picture(f)] if pictures else []
+    if not shown:
+        return files
+    other = Counter(f.suffix.lower() or "without ending" for f in files if not image_folder.is_picture(f))
+    if other:
+        told = ", ".join(f"{n} {ending}" for ending, n in sorted(other.items())[:6])
+        say(f"{place}: files that are no pictures are passed over: {told}")
+    return shown

@@ -1,6 +1,7 @@
 """The report of a run: everything a person wants to see of it, on one page."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ def write_report(session: "Session", notes: list[str] | None = None) -> Path:
         sections += dead_units(session, split if data.valid is None else data.valid)
         headline = quoted(record["result"], f"{split_name}/{evaluation.headline}")
     card = card_of(record)
+    saw = (record.get("extra") or {}).get("saw", [])  # may hold already what was left out
     page = run_report(
         title=title_of(record),
         subtitle=card.get("idea", ""),
@@ -44,13 +46,13 @@ def write_report(session: "Session", notes: list[str] | None = None) -> Path:
         cost=cost(record),
         recipe=record["settings"],
         card=card,
-        notes=[*(record.get("extra") or {}).get("saw", []), *left_out(record["data"]), *(notes or [])],
+        notes=list(dict.fromkeys([*saw, *left_out(record["data"]), *(notes or [])])),
     )
     write(run.report, page)
     return run.report
 
 
-def left_out(facts: dict[str, Any]) -> list[str]:
+def left_out(facts: Mapping[str, Any]) -> list[str]:
     """What could not be read and was skipped (``--skip-bad``): how much of it, the first few by name."""
     skipped = facts.get("skipped") or facts.get("skipped_files")
     if not skipped:

@@ -27,6 +27,7 @@ USUAL = ("labels", "label", "tags", "classes", "target")  # what the column of l
 SIGNS = (";", "|", ",")  # between labels
 PICTURE = re.compile(r"(.*[_ -])?(id|file|name|filename|path|image|img|picture|photo)", re.IGNORECASE)
 NAMED = 0.9  # share of a column's cells that name pictures, from which on it is the column of pictures
+HALF = 0.5  # of one that is called so, where no class folders say what the pictures show
 MOST = 1000  # labels; of more, they are likely to be captions
 
 
@@ -50,7 +51,8 @@ def glance(path: Path, options: Options) -> tuple[str, ...] | None:
     sheet = sample_sheet(place, options) if place is not None else None
     if place is None or sheet is None:
         return None
-    column = picture_column(sheet, index(root_of(place)))
+    least = NAMED if in_classes(root_of(place)) else HALF
+    column = picture_column(sheet, index(root_of(place)), least)
     if column is None:
         return None
     return (
@@ -97,15 +99,55 @@ def cell_text(cell: Any) -> str:
     return f"{cell:.15g}" if isinstance(cell, float) else composed(str(cell).strip())
 
 
-def picture_column(sheet: Sheet, known: dict[str, Path | None]) -> str | None:
-    """The column whose cells name pictures."""
-    for name, cells in sheet.cells.items():
-        if sheet.kinds[name] == "numeric" and not PICTURE.fullmatch(name):
-            continue  # 3 may be the rain of a day, and there be a 3.png
-        named = sum(cell_text(cell) in known for cell in cells)
-        if known and named >= NAMED * len(cells):
-            return name
-    return None
+def in_classes(root: Path) -> bool:
+    """Whether folders say what the pictures below ``root`` show."""
+    try:
+        return len(image_folder.scan(root).classes) > 1
+    except InputError:
+        return False
+
+
+def picture_column(sheet: Sheet, known: dict[str, Path | None], least: float) -> str | None:
+    """The column whose cells name pictures, nearly all; of one that is called so, ``least`` of them."""
+    shares = named_shares(sheet, known)
+    enough = [n for n, share in shares.items() if share >= (least if PICTURE.fullmatch(n) else NAMED)]
+    return max(enough, key=shares.__getitem__, default=None)
+
+
+def named_shares(sheet: Sheet, known: dict[str, Path | None]) -> dict[str, float]:
+    """Column -> the share of its cells that name pictures, where there are any."""
+    return {
+        name: sum(cell_text(cell) in known for cell in cells) / max(1, len(cells))
+        for name, cells in sheet.cells.items()  # but 3 may be the rain of a day, and there be a 3.png
+        if known and (sheet.kinds[name] != "numeric" or PICTURE.fullmatch(name))
+    }
+
+
+def nearest(sheet: Sheet, known: dict[str, Path | None]) -> str:
+    """Which column comes nearest to naming pictures, how near, and the first cell that names none."""
+    shares = named_shares(sheet, known)
+    best = max(shares, key=lambda name: (shares[name], bool(PICTURE.fullmatch(name))), default=None)
+    if best is None:
+        return f"its columns are {', '.join(sheet.cells)}"
+    names = [cell_text(cell) for cell in sheet.cells[best]]
+    gone = next((i for i, name in enumerate(names) if name not in known), None)
+    if gone is None:
+        return f"column {best!r} is the nearest"
+    return (
+        f"the nearest is {best!r}, in which {sum(name in known for name in names)} of {len(names)} cells name"
+        f" one; the first that does not is {names[gone]!r}, {sheet.place(gone)}"
+    )
+
+
+def unnamed(path: Path) -> str | None:
+    """Why the table, or tables, beside pictures do not say what these show; None where there is none."""
+    place = table_at(path)
+    if place is not None:
+        sheet = open_sheet(place, Options(skip_bad=True))
+        return f"no column of {place.name} names pictures here: {nearest(sheet, index(root_of(place)))}"
+    inside = sorted(path.iterdir()) if path.is_dir() else []
+    tables = [p.name for p in inside if p.suffix.lower() in READERS and not image_folder.hidden(p)]
+    return f"{len(tables)} tables ({', '.join(tables[:5])}), of which one may name them" if tables else None
 
 
 def scan(path: Path, options: Options) -> LabelledPictures:
@@ -120,11 +162,11 @@ def scan(path: Path, options: Options) -> LabelledPictures:
             " they show, in a column labels (cat; tree) or a column of zeros and ones for each label"
         )
     sheet, known = open_sheet(place, options), index(root_of(place))
-    column = picture_column(sheet, known)
+    column = picture_column(sheet, known, HALF)
     if column is None:
         raise InputError(
-            f"{place}: no column names pictures in {root_of(place)}: by path, or by file name where no other"
-            " has it"
+            f"{place}: no column names pictures in {root_of(place)}, by path, or by file name where no other"
+            f" has it: {nearest(sheet, known)}"
         )
     sheet = with_pictures(sheet, column, known, options.skip_bad)
     shown = said(sheet, label_columns(sheet, column, options))
