@@ -272,10 +272,14 @@ def test_bad_pictures_are_named_and_may_be_skipped(tmp_path: Path) -> None:
     (folder / "dark" / "broken.png").write_bytes(b"\x89PNG nonsense")
     with pytest.raises(InputError, match=r"broken\.png.*--skip-bad"):
         fit(folder, steps=5, out=tmp_path / "a")
-    run = fit(folder, steps=5, out=tmp_path / "b", skip_bad=True, export=False)
+    (folder / "dark" / "about.txt").write_text("no picture", encoding="utf-8")
+    said: list[str] = []
+    run = fit(folder, steps=5, out=tmp_path / "b", skip_bad=True, export=False, say=said.append)
     assert "broken.png" in run.record["data"]["skipped"][0]
+    assert sum("1 left out, since they could not be read" in line for line in said) == 1
+    assert "files that are no pictures are passed over: 1 .txt" in said
     notes = noted(run)
-    assert "1 left out, since they could not be read" in notes and "broken.png" in notes
+    assert notes.count("1 left out, since they could not be read") == 1 and "broken.png" in notes
     run.report.unlink()
     resume(run.folder, export=False)  # a second sitting makes the same page
     assert noted(run) == notes

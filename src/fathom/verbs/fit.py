@@ -10,7 +10,7 @@ from fathom.errors import InputError, refuse_code
 from fathom.settings import override_all
 from fathom.task import Evaluation, Options, Sighting
 from fathom.training.run import Run
-from fathom.verbs import beside
+from fathom.verbs import beside, passed_over
 from fathom.verbs.own_loss import name_of, with_loss
 from fathom.verbs.session import Session, conduct
 from fathom.verbs.train import begin, clean_refusal, leads, set_threads
@@ -251,7 +251,7 @@ def build(
         fixed=fixed,
     )  # fmt: skip
     task, data = kind.read(Path(origin["path"]), options)
-    for line in data.facts.get("said", ()):
+    for line in passed_over.said(origin["task"], Path(origin["path"]), data.facts):
         say(line)
     seed = origin["seed"]
     experiment = task.proposed(chosen, data, seed) if chosen else task.experiment(data, seed)
