@@ -36,6 +36,14 @@ class Watch:
         self.settling: tuple[int, int, int] | None = None
         self.go_to(name)
 
+    def onward(self) -> str | None:
+        """What n means: what is left of this topic, from the present exercise on; None: of any other."""
+        here, slug = desk(self.home), self.exercise.topic
+        names, left = exercise.exercises(slug), here.left(slug)
+        at = names.index(self.exercise.name)
+        others = (name for name in names[at + 1 :] + names[:at] if name in left)
+        return next((f"{slug}/{name}" for name in others), None)
+
     def go_to(self, name: str | None) -> None:
         """Turn to an exercise; without a name, to the next that is not solved."""
         slug, inner = practice.chosen(name, desk(self.home))
@@ -78,7 +86,7 @@ class Watch:
             self.say("begun anew" + (f"; what you wrote is in {kept}" if kept else ""))
         elif key == "n":
             try:
-                self.go_to(None)
+                self.go_to(self.onward())
             except InputError as done:
                 self.say(str(done))
                 return False
