@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fathom.errors import InputError
-from fathom.learn.engine import exercise
+from fathom.learn.engine import exercise, plain_maths
 from fathom.learn.engine.exercise import Exercise
 from fathom.learn.engine.standing import desk
 from fathom.learn.terminal import practice
@@ -53,7 +53,8 @@ class Watch:
         path = exercise.begin(self.home, self.exercise)
         untouched = path.read_text(encoding="utf-8", errors="replace") == self.exercise.starter
         self.seen = facts_of(path) if untouched else None  # what nobody wrote yet is not graded
-        self.say(f"\n{self.exercise.key}\n\n{self.exercise.statement}\n\nedit  {path}\n{KEYS}")
+        asked = plain_maths.text(self.exercise.statement)
+        self.say(f"\n{self.exercise.key}\n\n{asked}\n\nedit  {path}\n{KEYS}")
 
     def look(self) -> bool:
         """Grade the file if it changed and has come to rest; True if it was graded.
