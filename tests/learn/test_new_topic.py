@@ -95,7 +95,7 @@ def test_each_topic_to_come_can_be_begun(tmp_path: Path) -> None:
     for head in waiting:
         found = made[head.slug]
         assert found.written
-        kept = ("title", "level", "group", "minutes", "goal", "needs", "rows", "paper")
+        kept = ("title", "level", "group", "minutes", "goal", "needs", "rows", "paper", "read")
         assert {n: getattr(found, n) for n in kept} == {n: getattr(head, n) for n in kept}
 
 

@@ -160,4 +160,4 @@ def coming(head: Head, console: Console) -> None:
     for entry in curriculum.files(head):
         console.print(f"  read    {entry.path}  ({entry.card.title})", soft_wrap=True)
     for paper in curriculum.papers(head):
-        console.print(f"  source  {paper}", soft_wrap=True)
+        console.print(f"  source  {paper.title} {paper.address}", soft_wrap=True)
