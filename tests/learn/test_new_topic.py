@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from fathom.cli.command import main
-from fathom.errors import InputError
+from fathom.errors import InputError, unknown
 from fathom.learn.engine import curriculum, exercise, fences, figure, grade, source
 from fathom.learn.engine.parse import read_topic
 from fathom.verbs.new import new
@@ -117,3 +117,16 @@ def test_on_the_command_line(checkout: Path, capsys: pytest.CaptureFixture[str])
     assert main(["new", "topic", "tools", "--root", str(root(checkout))]) == 0
     said = capsys.readouterr().out
     assert "tools/topic.md" in said and "coming.toml" in said
+
+
+def test_of_many_names_the_nearest_are_told(tmp_path: Path) -> None:
+    """Nobody reads sixty names in a line."""
+    topics = tmp_path / "src" / "fathom" / "learn" / "topics"
+    topics.mkdir(parents=True)
+    shutil.copy(curriculum.TOPICS / "coming.toml", topics)
+    waiting = [head.slug for head in curriculum.heads().values() if not head.written]
+    with pytest.raises(InputError, match=rf"the nearest of {len(waiting)}: ") as refused:
+        new("topic", "x", root=tmp_path)
+    told = str(refused.value).partition(": ")[2].partition(".")[0].split(", ")
+    assert 3 <= len(told) <= 5 and set(told) <= set(waiting)
+    assert "known: houses, tools" in str(unknown("topic", "x", ["tools", "houses"]))
