@@ -14,9 +14,6 @@ CODE = (
     ".joblib",
 )  # files that run code when they are read
 
-MANY = 40  # names are more than anybody reads
-NEAREST = 5
-
 
 class InputError(ValueError):
     """A command, setting, path, file or request that cannot be used as given. The CLI exits with 2."""
@@ -39,16 +36,8 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:
     """The error for a name that does not exist, with the nearest names that do."""
     names = sorted(known)
     near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else listed(given, names)
+    hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"known: {', '.join(names)}"
     return InputError(f"there is no {kind} {given!r}; {hint}")
-
-
-def listed(given: str, names: list[str]) -> str:
-    """All names where they are few; of many the nearest, and how many there are."""
-    if len(names) <= MANY:
-        return f"known: {', '.join(names)}"
-    near = difflib.get_close_matches(given, names, n=NEAREST, cutoff=0.0)
-    return f"the nearest of {len(names)}: {', '.join(near)}"
 
 
 def refuse_code(place: str | Path | None) -> None:

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from fathom.cli.command import main
-from fathom.errors import InputError, unknown
+from fathom.errors import InputError
 from fathom.learn.engine import curriculum, exercise, fences, figure, grade, source
 from fathom.learn.engine.parse import read_topic
 from fathom.verbs.new import new
@@ -129,4 +129,8 @@ def test_of_many_names_the_nearest_are_told(tmp_path: Path) -> None:
         new("topic", "x", root=tmp_path)
     told = str(refused.value).partition(": ")[2].partition(".")[0].split(", ")
     assert 3 <= len(told) <= 5 and set(told) <= set(waiting)
-    assert "known: houses, tools" in str(unknown("topic", "x", ["tools", "houses"]))
+
+
+def test_of_few_names_all_are_told(checkout: Path) -> None:
+    with pytest.raises(InputError, match="known: houses, tools"):
+        new("topic", "x", root=root(checkout))
