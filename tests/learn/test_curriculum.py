@@ -1,5 +1,6 @@
 """The map: all topics are there, needs make no circle, and every roadmap can be followed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,18 @@ def test_every_row_of_the_inventory_is_taught_somewhere() -> None:
 
 
 def test_what_is_to_come_says_where_to_read_meanwhile() -> None:
+    """A file of the library, or a paper by its title and year: an address alone tells a reader nothing."""
     for topic in HEADS.values():
         assert topic.goal and not topic.goal.endswith("."), topic.slug
-        assert curriculum.papers(topic), f"{topic.slug} has neither a file of the library nor a paper"
+        assert set(topic.read) <= set(catalog.entries()), topic.slug
+        if topic.written:
+            continue
+        if topic.paper:
+            assert re.fullmatch(r"[A-Z].{5,} \((18|19|20)\d\d\) <https://\S+>", topic.paper), topic.slug
+        assert topic.paper or curriculum.files(topic), f"{topic.slug} has neither a file nor a paper"
+        for paper in curriculum.papers(topic):
+            assert paper.address.startswith("https://") and "://" not in paper.title, topic.slug
+            assert re.search(r" \(\d{4}\)$", paper.title), topic.slug
     dense = {entry.name for entry in curriculum.files(HEADS["mlp"])}
     assert {"dense", "deep_mlp"} <= dense
 

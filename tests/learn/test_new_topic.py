@@ -95,7 +95,7 @@ def test_each_topic_to_come_can_be_begun(tmp_path: Path) -> None:
     for head in waiting:
         found = made[head.slug]
         assert found.written
-        kept = ("title", "level", "group", "minutes", "goal", "needs", "rows", "paper")
+        kept = ("title", "level", "group", "minutes", "goal", "needs", "rows", "paper", "read")
         assert {n: getattr(found, n) for n in kept} == {n: getattr(head, n) for n in kept}
 
 
@@ -117,3 +117,20 @@ def test_on_the_command_line(checkout: Path, capsys: pytest.CaptureFixture[str])
     assert main(["new", "topic", "tools", "--root", str(root(checkout))]) == 0
     said = capsys.readouterr().out
     assert "tools/topic.md" in said and "coming.toml" in said
+
+
+def test_of_many_names_the_nearest_are_told(tmp_path: Path) -> None:
+    """Nobody reads sixty names in a line."""
+    topics = tmp_path / "src" / "fathom" / "learn" / "topics"
+    topics.mkdir(parents=True)
+    shutil.copy(curriculum.TOPICS / "coming.toml", topics)
+    waiting = [head.slug for head in curriculum.heads().values() if not head.written]
+    with pytest.raises(InputError, match=rf"the nearest of {len(waiting)}: ") as refused:
+        new("topic", "x", root=tmp_path)
+    told = str(refused.value).partition(": ")[2].partition(".")[0].split(", ")
+    assert 3 <= len(told) <= 5 and set(told) <= set(waiting)
+
+
+def test_of_few_names_all_are_told(checkout: Path) -> None:
+    with pytest.raises(InputError, match="known: houses, tools"):
+        new("topic", "x", root=root(checkout))

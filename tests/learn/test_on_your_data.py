@@ -1,11 +1,13 @@
 """Every command under "On your data" does what the page says, on samples in place of the learner's data.
 
 The samples come with the package. ``mine.py``, which some pages tell the learner to write, is taken from the
-page. Runs are made shorter, and nothing else is changed: what would fail for a learner fails here.
+page, and run where the page says so. Runs are made shorter, and nothing else is changed: what fails for a
+learner fails here.
 """
 
 import importlib.util
 import re
+import runpy
 import shlex
 import shutil
 import sys
@@ -23,6 +25,8 @@ from fathom.learn.engine.topic import Code, Topic
 SAMPLES = catalog.ROOT / "learn" / "samples"
 PART = "On your data"
 OWN = "mine.py"  # what a page tells the learner to write
+RUN = f"python {OWN}"
+NO_TABLE = ("attention", "convolution")  # pages of pictures and of texts
 SHORTER = {"steps": 20, "evaluate_every": 5}  # settings of a run, at most
 TOPICS = [slug for slug, head in curriculum.heads().items() if head.written and head.group != "Projects"]
 
@@ -58,13 +62,23 @@ def test_every_command_runs_on_a_sample(slug: str, desk: Path, capsys: pytest.Ca
     part = part_of(slug)
     written = [code.text for code in part.every(Code) if code.language == "python"]
     if written:
-        (desk / OWN).write_text(written[0], encoding="utf-8")
+        brief = re.sub(r"\bsteps=\d+", f"steps={SHORTER['steps']}", written[0])
+        (desk / OWN).write_text(brief, encoding="utf-8")
+    if any(RUN in code.text.splitlines() for code in part.every(Code)):
+        runpy.run_path(str(desk / OWN), run_name="__main__")
     for words in fences.commands(part):
         code = main(shorter(words))
         told = capsys.readouterr()
         assert code == 0, (words, told.err[-2000:])
         assert told.out.strip(), f"{' '.join(words)} says nothing"
     sys.modules.pop(OWN.removesuffix(".py"), None)
+
+
+@pytest.mark.parametrize("slug", [slug for slug in TOPICS if slug not in NO_TABLE])
+def test_a_page_takes_a_table_of_the_learners(slug: str) -> None:
+    """Not numbers at random: a file that the learner can replace by one's own is named in a command."""
+    told = "\n".join(code.text for code in part_of(slug).every(Code))
+    assert "homes.csv" in told
 
 
 @pytest.mark.parametrize("slug", TOPICS)

@@ -49,6 +49,38 @@ def test_pieces(tex: str, wanted: str) -> None:
     assert inner(tex) == wanted
 
 
+PREFIX = '<mo form="prefix">\u2212</mo>'
+
+
+@pytest.mark.parametrize(
+    "tex",
+    ["-x", "(-4)", "[-1, 1]", "y = -x", r"2 \cdot -x", "1, -x", r"\{-1\}", r"\left(-x\right)", "e^{-x}",
+     r"a \le -1", r"\lfloor -x \rfloor", r"\sum_i -x", r"\log -x", "|-x|", "a = |-x|", r"\big(-x\big)",
+     r"\frac{-1}{2}", "a = \\, -b", "a/-b", r"x \to -\infty"],
+)  # fmt: skip
+def test_a_sign_before_one_thing_stands_close_to_it(tex: str) -> None:
+    for display in (False, True):
+        assert PREFIX in mathml(tex, display=display) and "<mo>\u2212</mo>" not in inner(tex)
+
+
+@pytest.mark.parametrize(
+    "tex",
+    ["a - b", "(a) - b", "x^2 - 1", "(x)^2 - 1", "|x| - 1", "a = |x|^2 - 1", r"a + \ldots - b", "f' - g",
+     "n! - 1", r"\{a\} - b", r"\frac12 - b", r"\left(x\right) - 1", r"\sqrt{2} - 1", r"\hat{y} - y", "5 - 3",
+     r"\nabla - b", r"a \; - b", r"\sin(x) - 1"],
+)  # fmt: skip
+def test_a_sign_between_two_things_keeps_its_distance(tex: str) -> None:
+    for display in (False, True):
+        assert "<mo>\u2212</mo>" in mathml(tex, display=display) and "prefix" not in inner(tex)
+
+
+def test_both_kinds_of_signs_in_one_formula() -> None:
+    shown = inner(r"-0.1 \cdot (-4) = +0.4")
+    assert shown.count(PREFIX) == 2 and '<mo form="prefix">+</mo><mn>0.4</mn>' in shown
+    assert inner(r"x \pm 1") == "<mi>x</mi><mo>\u00b1</mo><mn>1</mn>"
+    assert inner(r"y = \pm 1").endswith('<mo form="prefix">\u00b1</mo><mn>1</mn>')
+
+
 def test_primes_join_powers() -> None:
     assert inner("f'") == '<msup><mi>f</mi><mo lspace="0" rspace="0">\u2032</mo></msup>'
     assert inner("f'^2").startswith("<msup><mi>f</mi><mrow><mo")

@@ -3,6 +3,7 @@
 import datetime
 import json
 import re
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -91,6 +92,8 @@ def test_every_topic_has_a_page(reader: Browser, slug: str) -> None:
         assert "still to come" in text
         for entry in curriculum.files(head):
             assert f'href="/library/{entry.name}"' in text
+        for paper in curriculum.papers(head):
+            assert f'">{escape(paper.title)}</a> <small>{escape(paper.address)}</small>' in text
         assert "Read until then" in text or "Where it comes from" in text, "a reader is sent nowhere"
 
 

@@ -129,7 +129,7 @@ STOPPED = {
     "download": ("import urllib.request as u; u.urlopen('http://example.org')", "tried to use the network"),
     "crash": ("import ctypes; ctypes.string_at(0)", "crashed the process"),
     "deep recursion": ("f = lambda: f(); f()", "RecursionError"),
-    "print for ever": ("while True: print('spam' * 1000)", "a file larger than 16 MiB"),
+    "print for ever": ("while True: print('spam' * 1000)", "Your code printed more than 16 MiB"),
 }
 
 
@@ -192,6 +192,26 @@ def test_errors_name_the_line(worker: Worker) -> None:
     assert "ZeroDivisionError" in judge(worker, EXERCISE, "1 / 0").message
     ruled_out = judge(worker, EXERCISE, "from torch import autograd\ndef doubling(x): return 2 * x")
     assert ruled_out.check == "rules" and "without autograd: no slope is needed" in ruled_out.message
+
+
+STREAMS = (
+    "sys.stdout.close()", "sys.stderr.close()", "sys.stdout = None", "sys.stdout.detach()", "os.close(1)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("body", STREAMS)
+def test_a_stream_that_an_answer_closed_is_nobodys_mistake(worker: Worker, body: str) -> None:
+    """No traceback of the grader stands in what the learner's code printed."""
+    verdict = judge(worker, EXERCISE, f"import os, sys\n{body}\n{EXERCISE.solution}")
+    assert verdict == Verdict(True, "", "Twice as much.")
+    then = judge(worker, EXERCISE, f"import os, sys\n{body}\nprint('here', flush=True)\n{EXERCISE.solution}")
+    assert "Traceback" not in then.output and "fathom" not in then.output
+
+
+def test_a_character_that_no_program_may_hold_is_named(worker: Worker) -> None:
+    told = judge(worker, EXERCISE, EXERCISE.solution + "\n# \0\n")
+    line = EXERCISE.solution.count("\n") + 2
+    assert told.message.startswith(f"Python cannot read line {line}: it holds a NUL character"), told
 
 
 def test_nothing_is_left_behind(worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,15 @@ whoever writes it replaces one thing at a time and stays green all the way. A pr
 place of exercises, and the program that calls them.
 """
 
+import difflib
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
 from fathom.errors import InputError, unknown
 
+FEW, NEAREST = 10, 5  # names that are listed whole, and those that are shown of more
 QUOTED = "fathom.fundamentals.activations.relu:relu_by_hand"
 
 PAGE = """+++
@@ -273,8 +276,9 @@ def new_topic(name: str, home: Path) -> list[Path]:
     text = coming.read_text(encoding="utf-8")
     listed = tomllib.loads(text)
     if name not in listed:
-        wanted = unknown("topic that is to come", name, listed)
-        raise InputError(f"{wanted}. A topic that is on no map yet gets an entry in {coming} first")
+        raise InputError(
+            f"{nearest(name, listed)}. A topic that is on no map yet gets an entry in {coming} first"
+        )
     found = re.search(rf"^\[{re.escape(name)}\]\n((?:.+\n)+)\n?", text, re.MULTILINE)
     assert found is not None
     files = {folder / place: filled for place, filled in contents(name, found[1]).items()}
@@ -283,6 +287,14 @@ def new_topic(name: str, home: Path) -> list[Path]:
         file.write_text(filled, encoding="utf-8")
     coming.write_text(text[: found.start()] + text[found.end() :], encoding="utf-8")
     return [*files, coming]
+
+
+def nearest(name: str, listed: Collection[str]) -> str:
+    """That there is no such topic, and which may be meant: of many the nearest, and how many there are."""
+    if len(listed) <= FEW or difflib.get_close_matches(name, listed, n=1, cutoff=0.5):
+        return str(unknown("topic that is to come", name, listed))
+    near = difflib.get_close_matches(name, listed, n=NEAREST, cutoff=0.0)
+    return f"there is no topic that is to come {name!r}; the nearest of {len(listed)}: {', '.join(near)}"
 
 
 def contents(name: str, head: str) -> dict[str, str]:

@@ -218,6 +218,14 @@ def describe() -> str:
     )
 
 
+def printed() -> int:
+    """Bytes that went to standard output, which is a file here; 0 where it was closed."""
+    try:
+        return os.fstat(1).st_size
+    except OSError:
+        return 0
+
+
 def explain(error: BaseException, limits: Limits) -> str | None:
     """What the learner should read of an error that a limit made; None for any other error."""
     if isinstance(error, Refused):
@@ -226,6 +234,8 @@ def explain(error: BaseException, limits: Limits) -> str | None:
     if isinstance(error, MemoryError) or "can't allocate memory" in text or "not enough memory" in text:
         return f"Your code asked for more memory than the {limits.memory // MIB:,} MiB that a run may use."
     if isinstance(error, OSError):
+        if error.errno == errno.EFBIG and printed() >= limits.file:
+            return f"Your code printed more than {limits.file // MIB} MiB."
         if error.errno == errno.EFBIG:
             return f"Your code wrote a file larger than {limits.file // MIB} MiB."
         if error.errno == errno.EMFILE:

@@ -12,6 +12,7 @@ Only heads are read, so the map of eighty topics takes a few milliseconds and no
 
 import tomllib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -137,12 +138,29 @@ def needed_for(slug: str) -> list[Head]:
 
 
 def files(head: Head) -> list[catalog.Entry]:
-    """The files of the library that a topic teaches: those whose cards fulfil one of its rows."""
-    rows = set(head.rows)
-    return [entry for entry in catalog.entries().values() if rows & set(entry.card.rows)]
+    """The files of the library that a topic teaches: those of its rows, and those that it names."""
+    rows, read = set(head.rows), set(head.read)
+    found = catalog.entries().values()
+    return [entry for entry in found if entry.name in read or rows & set(entry.card.rows)]
 
 
-def papers(head: Head) -> list[str]:
-    """Where a topic comes from: its own paper, and those of its files, oldest first, each once."""
-    cards = sorted((entry.card for entry in files(head)), key=lambda card: card.year)
-    return list(dict.fromkeys([head.paper] * bool(head.paper) + [card.paper for card in cards]))
+@dataclass(frozen=True)
+class Paper:
+    """Where something comes from."""
+
+    title: str  # with its year
+    address: str
+
+
+def papers(head: Head) -> list[Paper]:
+    """Where a topic comes from: its own paper, and those of its files, oldest first, each once.
+
+    Cards know the address and the year of a paper, and the title of what it brought.
+    """
+    listed: dict[str, str] = {}
+    if head.paper:
+        title, _, address = head.paper.removesuffix(">").rpartition(" <")
+        listed[address] = title or address
+    for card in sorted((entry.card for entry in files(head)), key=lambda card: card.year):
+        listed.setdefault(card.paper, f"{card.title} ({card.year})")
+    return [Paper(title, address) for address, title in listed.items()]

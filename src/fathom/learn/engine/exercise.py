@@ -33,6 +33,7 @@ from pathlib import Path
 
 from fathom.errors import InputError, unknown
 from fathom.learn.engine.curriculum import topic
+from fathom.learn.engine.starter import answer_file, fitted
 from fathom.learn.engine.topic import Code, ExerciseBlock, Milestone
 
 FOLDER = "exercises"
@@ -127,7 +128,7 @@ def read(slug: str, path: Path) -> Exercise:
         hints=tuple(ast.literal_eval(literals["HINTS"])),
         passed=ast.literal_eval(literals["PASSED"]),
         forbidden=ast.literal_eval(literals["FORBIDDEN"]) if "FORBIDDEN" in literals else {},
-        starter=answer_file(statement, imports, renamed(source, functions["starter"], path.stem)),
+        starter=answer_file(statement, imports, fitted(renamed(source, functions["starter"], path.stem))),
         solution=answer_file("", imports, renamed(source, functions["solution"], path.stem)),
         mistakes={name: " ".join((ast.get_docstring(f) or "").split()) for name, f in wrong.items()},
         digest=hashlib.sha256(source.encode()).hexdigest()[:16],
@@ -152,14 +153,6 @@ def renamed(source: str, node: ast.FunctionDef | ast.ClassDef, name: str) -> str
     """The function or class under the name of the exercise."""
     text = ast.get_source_segment(source, node) or ""
     return re.sub(rf"^(def|class) {node.name}\b", rf"\1 {name}", text, count=1)
-
-
-def answer_file(statement: str, imports: list[str], code: str) -> str:
-    """A file: what is asked for as comments, imports, and the function."""
-    asked = [f"# {line}".rstrip() for line in statement.splitlines()]
-    if asked:
-        asked += ["#", "# It starts red on purpose: replace the line that raises, save, and check again.", ""]
-    return "\n".join([*asked, *imports, "", "", code]) + "\n"
 
 
 def answer_path(home: Path, made: Exercise) -> Path:

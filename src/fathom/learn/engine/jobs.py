@@ -53,8 +53,9 @@ def child(connection: Connection, job: str, given: Message, limits: Limits, fold
         follow(JOBS[job](limits, **given), connection, tell)
     except BaseException as error:
         tell({"kind": "error", "message": said(error, "", limits)})
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # learner code may have closed, replaced or filled it
+            stream.flush()
     tell({"kind": "end"})
 
 
@@ -166,6 +167,11 @@ def guarded(function: Answer, limits: Limits) -> Answer:
 
 def run_answer(text: str, place: str, name: str) -> Answer:
     """Run the learner's file and return what it defines under the name of the exercise."""
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise Exploded(
+            SyntaxError("it holds a NUL character, which no program may; delete it", (place, line, 0, ""))
+        )
     linecache.cache[place] = (len(text), None, text.splitlines(keepends=True), place)
     module = ModuleType("answer")
     try:
@@ -180,7 +186,8 @@ def run_answer(text: str, place: str, name: str) -> Answer:
 def said(error: BaseException, place: str, limits: Limits, folder: str = "") -> str:
     """An error in a sentence, with the line of the learner's file, or of one beside it, where it happened."""
     if isinstance(error, SyntaxError):
-        return f"Python cannot read line {error.lineno}: {error.msg}"
+        where = f"line {error.lineno}" if error.lineno else "your answer"
+        return f"Python cannot read {where}: {error.msg}"
     if isinstance(error, SystemExit):
         text = "Your code called exit; let it return a value instead"
     else:

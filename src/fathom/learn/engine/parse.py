@@ -53,7 +53,7 @@ GIVEN = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.(py|md|txt)")  # a file that a proje
 REFERENCE = re.compile(r"fathom(\.\w+)+:\w+(\.\w+)*")
 FIELDS = {
     "title": str, "level": str, "group": str, "goal": str, "minutes": int, "needs": list, "rows": list,
-    "symbols": dict, "use": str, "paper": str, "entry": dict,
+    "symbols": dict, "use": str, "paper": str, "read": list, "entry": dict,
 }  # fmt: skip
 REQUIRED = ("title", "level", "group", "goal", "minutes")
 
@@ -115,7 +115,7 @@ def make_head(slug: str, given: dict[str, Any], place: str, folder: Path | None 
             raise PageError(place, 1, f"{name} is {given[name]!r}; it must be one of {', '.join(allowed)}")
     if not 5 <= given["minutes"] <= 1200:
         raise PageError(place, 1, f"minutes is {given['minutes']}; it must be in 5 to 1200")
-    fields: dict[str, Any] = given | {name: tuple(given.get(name, ())) for name in ("needs", "rows")}
+    fields: dict[str, Any] = given | {name: tuple(given.get(name, ())) for name in ("needs", "rows", "read")}
     fields["entry"] = read_entry(given.get("entry", {}), place)
     return Head(slug=slug, folder=folder, **fields)
 

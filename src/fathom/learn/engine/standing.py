@@ -31,10 +31,13 @@ class Desk:
         return {slug for slug in self.standings if self.state(slug) in ("done", "due", "skipped")}
 
     def suggestions(self) -> list[Head]:
-        """What to do now: what was begun, then what is due, then topics whose needs are done."""
-        ready = curriculum.ready(self.done())
-        begun = [head for head in ready if self.state(head.slug) in ("reading", "practising")]
-        due = [head for head in curriculum.heads().values() if self.state(head.slug) == "due"]
+        """What to do now: what was begun, then what is due, then topics whose needs are done.
+
+        Nothing is locked, so what was begun counts also where its needs are not done.
+        """
+        ready, found = curriculum.ready(self.done()), curriculum.heads().values()
+        begun = [head for head in found if self.state(head.slug) in ("reading", "practising")]
+        due = [head for head in found if self.state(head.slug) == "due"]
         return [*begun, *due, *(head for head in ready if head not in begun)]
 
     def left(self, slug: str) -> list[str]:

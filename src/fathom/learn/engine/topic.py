@@ -61,7 +61,8 @@ class Head:
     symbols: dict[str, str] = field(default_factory=dict)  # TeX -> what it stands for, with its shape
     use: str = ""  # one command that does it on the reader's own data
     entry: dict[str, tuple[str, ...]] = field(default_factory=dict)  # exercise -> topics that it vouches for
-    paper: str = ""  # where it comes from, when no file of the library says so
+    paper: str = ""  # where it comes from, when no file of the library says so: title (year) <address>
+    read: tuple[str, ...] = ()  # files of the library to read, besides those of its rows
     folder: Path | None = None  # None: not written yet, it says "coming"
 
     @property

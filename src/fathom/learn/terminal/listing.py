@@ -53,18 +53,29 @@ def line(desk: Desk, head: Head) -> str:
 
 
 def weeks(desk: Desk, listed: Sequence[tuple[str, Sequence[Head]]], hours: float) -> Iterator[str]:
-    """A plan: what is left of each section, spread over weeks of ``hours``."""
+    """A plan: what is left of each section, spread over weeks of ``hours``; what has no page yet says so."""
     number = 0
     for title, topics in listed:
         left = [head for head in topics if head.slug not in desk.done()]
         plan = roadmaps.plan(left, hours)
-        yield f"{title}: {len(plan)} {'week' if len(plan) == 1 else 'weeks'} at {hours:g} h a week"
+        many = f"{len(plan)} {'week' if len(plan) == 1 else 'weeks'} at {hours:g} h a week"
+        yield f"{title}: {many}{f'; {written(left)}' if left else ''}"
         for week in plan:
             number += 1
-            said = ", ".join(f"{head.slug} {minutes} min" for head, minutes in week.topics)
+            said = ", ".join(
+                f"{head.slug} {minutes} min{'' if head.written else ' (coming)'}"
+                for head, minutes in week.topics
+            )
             yield f"  week {number:>2}  {said}"
         yield ""
     yield "What is done or skipped is left out; the plan is made anew each time."
+
+
+def written(listed: Sequence[Head]) -> str:
+    """How much of a plan can be studied today."""
+    here = sum(head.minutes for head in listed if head.written)
+    whole = sum(head.minutes for head in listed)
+    return f"{here / 60:.1f} of these {whole / 60:.1f} h are written" if here < whole else "all is written"
 
 
 def as_json(desk: Desk, listed: Sequence[tuple[str, Sequence[Head]]]) -> Iterator[dict[str, Any]]:

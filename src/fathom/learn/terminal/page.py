@@ -12,7 +12,7 @@ from fathom.learn.engine import curriculum
 from fathom.learn.engine.draw_text import lines
 from fathom.learn.engine.exercise import exercise, exercises, milestones
 from fathom.learn.engine.figure import read_figures
-from fathom.learn.engine.plain_maths import plain, prose
+from fathom.learn.engine.plain_maths import plain, prose, text
 from fathom.learn.engine.source import quote
 from fathom.learn.engine.standing import Desk
 from fathom.learn.engine.still import last_frame
@@ -61,7 +61,7 @@ class Page:
         head = self.topic.head
         self.console.rule(head.title)
         self.console.print(f"{head.level}, {head.minutes} min, {self.desk.state(head.slug)}", style="dim")
-        self.console.print(f"After this page you can {head.goal}.", style="bold")
+        self.console.print(f"After this page you can {text(head.goal)}.", style="bold")
         self.needs(head)
         for block in self.topic.blocks:
             self.console.print()
@@ -78,7 +78,7 @@ class Page:
         if block.level == 2:
             self.console.rule(block.text, align="left", style="dim")
         else:
-            self.console.print(block.text, style="bold underline")
+            self.console.print(text(block.text), style="bold underline")
 
     def prose(self, block: Prose) -> None:
         self.console.print(Markdown(prose(block.text)))
@@ -125,7 +125,7 @@ class Page:
             self.console.print(Text(line), soft_wrap=True)
             if number in notes:
                 indent = " " * (len(line) - len(line.lstrip()))
-                self.console.print(Text(f"{indent}^ {prose(notes[number])}", style="italic"), soft_wrap=True)
+                self.console.print(Text(f"{indent}^ {text(notes[number])}", style="italic"), soft_wrap=True)
 
     def question(self, block: Question) -> None:
         self.questions += 1
@@ -142,7 +142,7 @@ class Page:
             self.console.print(Markdown(f"{letter}) {prose(option.text)}"))
 
     def note(self, block: Note) -> None:
-        self.console.print(block.title, style="bold")
+        self.console.print(text(block.title), style="bold")
         self.console.print(Markdown(prose(block.text)))
 
     def pitfalls(self) -> None:
@@ -160,4 +160,4 @@ def coming(head: Head, console: Console) -> None:
     for entry in curriculum.files(head):
         console.print(f"  read    {entry.path}  ({entry.card.title})", soft_wrap=True)
     for paper in curriculum.papers(head):
-        console.print(f"  source  {paper}", soft_wrap=True)
+        console.print(f"  source  {paper.title} {paper.address}", soft_wrap=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fathom.errors import InputError
-from fathom.learn.engine import curriculum, exercise, project
+from fathom.learn.engine import curriculum, exercise, plain_maths, project
 from fathom.learn.engine.exercise import Exercise
 from fathom.learn.engine.progress import Log
 from fathom.learn.engine.standing import Desk, desk
@@ -48,14 +48,16 @@ def grade(worker: "Worker", home: Path, made: Exercise, here: Desk) -> Verdict:
 
 
 def report(verdict: Verdict, made: Exercise, home: Path) -> Iterator[str]:
-    """A verdict as lines."""
+    """A verdict as lines. Words of an author may hold formulas; those of a check or of Python stay."""
+    written = verdict.passed or bool(verdict.mistake)
+    message = plain_maths.text(verdict.message) if written else verdict.message
     if verdict.output.strip():
         yield "your code printed:"
         yield from (f"  {line}" for line in verdict.output.rstrip().splitlines()[-40:])
     if verdict.passed:
-        yield f"passed  {made.key}: {verdict.message}"
+        yield f"passed  {made.key}: {message}"
         return
-    yield f"not yet {made.key} ({verdict.check}): {verdict.message}"
+    yield f"not yet {made.key} ({verdict.check}): {message}"
     yield f"edit    {exercise.answer_path(home, made)}"
     yield f"hint    fathom learn check {made.key} --hint"
 
@@ -66,7 +68,7 @@ def hint(home: Path, made: Exercise) -> str:
     given = sum(e.kind == "hint" and (e.topic, e.item) == (made.topic, made.name) for e in log.events())
     log.append("hint", made.topic, made.name)
     place = min(given, len(made.hints) - 1)
-    return f"hint {place + 1} of {len(made.hints)}: {made.hints[place]}"
+    return f"hint {place + 1} of {len(made.hints)}: {plain_maths.text(made.hints[place])}"
 
 
 def solution(home: Path, made: Exercise) -> str:
@@ -89,15 +91,15 @@ def take_quiz(home: Path, slug: str, ask: Callable[[str], str], say: Callable[[s
     right = 0
     for number in open_:
         question = questions[int(number) - 1]
-        say(f"\n{number}. {question.text}")
+        say(f"\n{number}. {plain_maths.text(question.text)}")
         for letter, option in zip(LETTERS, question.options, strict=False):
-            say(f"   {letter}) {option.text}")
+            say(f"   {letter}) {plain_maths.text(option.text)}")
         letters = LETTERS[: len(question.options)]
         answer = ask(f"your answer ({letters[0]} to {letters[-1]}): ").strip().lower()
         if len(answer) != 1 or answer not in letters:
             raise InputError(f"{answer!r} is no answer; give one letter of {', '.join(letters)}")
         option = question.options[letters.index(answer)]
-        say(f"{'right' if option.right else 'no'}: {option.why}")
+        say(f"{'right' if option.right else 'no'}: {plain_maths.text(option.why)}")
         Log(home).append("quiz", slug, number, passed=option.right, answer=answer)
         right += option.right
     say(f"\n{right} of {len(open_)} right")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fathom.errors import InputError
-from fathom.learn.engine import exercise
+from fathom.learn.engine import exercise, plain_maths
 from fathom.learn.engine.exercise import Exercise
 from fathom.learn.engine.standing import desk
 from fathom.learn.terminal import practice
@@ -36,6 +36,14 @@ class Watch:
         self.settling: tuple[int, int, int] | None = None
         self.go_to(name)
 
+    def onward(self) -> str | None:
+        """What n means: what is left of this topic, from the present exercise on; None: of any other."""
+        here, slug = desk(self.home), self.exercise.topic
+        names, left = exercise.exercises(slug), here.left(slug)
+        at = names.index(self.exercise.name)
+        others = (name for name in names[at + 1 :] + names[:at] if name in left)
+        return next((f"{slug}/{name}" for name in others), None)
+
     def go_to(self, name: str | None) -> None:
         """Turn to an exercise; without a name, to the next that is not solved."""
         slug, inner = practice.chosen(name, desk(self.home))
@@ -45,7 +53,8 @@ class Watch:
         path = exercise.begin(self.home, self.exercise)
         untouched = path.read_text(encoding="utf-8", errors="replace") == self.exercise.starter
         self.seen = facts_of(path) if untouched else None  # what nobody wrote yet is not graded
-        self.say(f"\n{self.exercise.key}\n\n{self.exercise.statement}\n\nedit  {path}\n{KEYS}")
+        asked = plain_maths.text(self.exercise.statement)
+        self.say(f"\n{self.exercise.key}\n\n{asked}\n\nedit  {path}\n{KEYS}")
 
     def look(self) -> bool:
         """Grade the file if it changed and has come to rest; True if it was graded.
@@ -78,7 +87,7 @@ class Watch:
             self.say("begun anew" + (f"; what you wrote is in {kept}" if kept else ""))
         elif key == "n":
             try:
-                self.go_to(None)
+                self.go_to(self.onward())
             except InputError as done:
                 self.say(str(done))
                 return False

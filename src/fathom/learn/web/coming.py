@@ -35,7 +35,8 @@ def file(entry: catalog.Entry) -> str:
     )
 
 
-def paper(text: str) -> str:
-    if not text.startswith("https://"):
-        return escape(text)
-    return f'<a href="{escape(text)}" rel="noreferrer" target="_blank">{escape(text)}</a>'
+def paper(found: curriculum.Paper) -> str:
+    return (
+        f'<a href="{escape(found.address)}" rel="noreferrer" target="_blank">{escape(found.title)}</a>'
+        f" <small>{escape(found.address)}</small>"
+    )

@@ -10,7 +10,7 @@ from fathom.learn.engine.curriculum import find, heads
 from fathom.learn.engine.progress import Standing
 from fathom.learn.engine.standing import Desk
 from fathom.learn.engine.topic import LEVELS, Head
-from fathom.learn.terminal.listing import counted, stage_title
+from fathom.learn.terminal.listing import counted, stage_title, written
 from fathom.learn.web.exercises import title as name_of
 from fathom.learn.web.layout import BOX, GAP, Drawing, Place, Section, layout
 from fathom.learn.web.shell import SIGNS, WORDS, chip, length, link, page
@@ -107,23 +107,29 @@ def weeks(desk: Desk, sections: Sequence[Section], hours: float) -> str:
     """What is left of each section, spread over weeks."""
     number, found = 0, []
     for title, topics in sections:
-        plan = roadmaps.plan([head for head in topics if head.slug not in desk.done()], hours)
+        left = [head for head in topics if head.slug not in desk.done()]
+        plan = roadmaps.plan(left, hours)
         if not plan:
             continue
         items = "".join(
             f'<li value="{number + week.number}">'
-            + ", ".join(f"{link(head)} <small>{length(minutes)}</small>" for head, minutes in week.topics)
+            + ", ".join(planned(head, minutes) for head, minutes in week.topics)
             + "</li>"
             for week in plan
         )
         number += len(plan)
-        found.append(f"<h3>{escape(title)}</h3><ol>{items}</ol>")
+        found.append(f"<h3>{escape(title)} <small>{written(left)}</small></h3><ol>{items}</ol>")
     return (
         '<section class="plan" aria-labelledby="plan">'
         f'<h2 id="plan">{number} {"week" if number == 1 else "weeks"} at {hours:g} h a week</h2>'
         f"<p>What is done or taken as known is left out; the plan is made anew each time.</p>"
         f"{''.join(found)}</section>"
     )
+
+
+def planned(head: Head, minutes: int) -> str:
+    """A topic in a week; one that has no page yet says so."""
+    return f"{link(head)} <small>{length(minutes)}</small>{'' if head.written else ' ' + chip('coming')}"
 
 
 def picture(drawing: Drawing, desk: Desk) -> str:

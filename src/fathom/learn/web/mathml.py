@@ -6,6 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+SIGNS = ("\u2212", "+", "\u00b1", "\u2213")  # minus, plus, and both
+BARS = ("|", "\u2016")  # open and close alike
+# Operators that end something, so that a sign behind them joins two things.
+ENDING = (")", "]", "}", "\u27e9", "\u230b", "\u2309", "!", "\u2032", "\u2026", "\u22ef", "\u22ee", "\u22f1")
+SCRIPTS = ("msub", "msup", "msubsup", "munder", "mover", "munderover")
+
 
 @dataclass
 class Element:
@@ -39,6 +45,19 @@ def operator(text: str, **attributes: str) -> Element:
 
 def space(width: str) -> Element:
     return Element("mspace", "", {"width": width})
+
+
+def opens(row: Sequence[Element]) -> bool:
+    """Whether a sign behind ``row`` belongs to what follows: at a beginning, behind an operator or "("."""
+    left = [element for element in row if element.tag != "mspace" and element.inside != "\u00a0"]
+    if not left or left[-1].kind in ("function", "limits"):
+        return True
+    last = left[-1]
+    while last.tag in SCRIPTS and not isinstance(last.inside, str):
+        last = last.inside[0]
+    if last.tag != "mo":
+        return False
+    return opens(left[:-1]) if last.inside in BARS else last.inside not in ENDING
 
 
 def table(rows: list[list[list[Element]]], columns: str) -> Element:

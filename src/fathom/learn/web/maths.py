@@ -15,7 +15,7 @@ from html import escape
 
 from fathom.errors import InputError
 from fathom.learn.web import maths_tables as tables
-from fathom.learn.web.mathml import Element, one, operator, restyled, space, table
+from fathom.learn.web.mathml import SIGNS, Element, one, opens, operator, restyled, space, table
 
 TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|\d+(?:\.\d+)?|\s+|.", re.DOTALL)
 OPENING, CLOSING = "([", ")]"
@@ -99,6 +99,8 @@ class Reader:
             item = self.scripted()
             if found and found[-1].kind == "function" and item.kind != "open" and item.tag != "mspace":
                 found.append(space(tables.SPACES[","]))
+            if item.tag == "mo" and item.inside in SIGNS and opens(found):
+                item.attributes["form"] = "prefix"  # browsers see that by themselves only at the beginning
             found.append(item)
         return found
 

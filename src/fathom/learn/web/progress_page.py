@@ -77,15 +77,12 @@ def latest(study: Study) -> str:
     items = []
     for event in reversed(told):
         outcome = ("right" if event.passed else "not yet") if event.kind in ("check", "quiz") else ""
-        what = {"quiz": f"question {event.item} of", "predict": "before a figure of"}.get(
-            event.kind, event.item
-        )
-        if event.kind not in ("quiz", "predict") and event.item:
-            what += " of"
+        named = {"quiz": f"question {event.item}", "predict": "before a figure"}
+        what = named.get(event.kind, event.item)
         where = link(curriculum.find(event.topic))
         items.append(
             f"<li><time datetime={event.at}>{event.at[:16].replace('T', ' ')} UTC</time> {SAID[event.kind]}"
-            f" {escape(what)} {'of' if what and event.kind not in ('predict',) else 'in'} {where}"
+            f" {escape(what)}{' of ' * bool(what)}{where}"
             f"{': ' + outcome if outcome else ''}</li>"
         )
     return f'<h2>The last things you did</h2><ul class="log">{"".join(items)}</ul>'
