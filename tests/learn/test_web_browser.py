@@ -18,7 +18,7 @@ from PIL import Image
 from tests.programs import chromium
 
 from fathom.learn.engine import curriculum
-from fathom.learn.engine.exercise import exercise, exercises
+from fathom.learn.engine.exercise import answer_path, exercise, exercises
 from fathom.learn.engine.topic import Question
 from fathom.report.style import contrast
 
@@ -447,6 +447,38 @@ def test_the_editor_edits(browser: Any, state: tuple[str, Any]) -> None:
     visit.open(f"/topic/{SLUG}")
     assert "onerror" in visit.page.locator("#answer-descend").input_value()
     visit.close()
+
+
+ENDLESS = "def descend(start, rate, steps):\n    while True: pass\n"
+
+
+def test_what_is_typed_while_a_check_runs_is_kept(browser: Any, tmp_path: Path) -> None:
+    """The verdict comes, the text and the caret stay, and the file on the disk soon holds all of it."""
+    with serving(tmp_path) as address:
+        visit = Visit(browser, address.partition("/start")[0])
+        enter(visit.page, address)
+        visit.open(f"/topic/{SLUG}")
+        form, area = visit.page.locator("#exercise-descend"), visit.page.locator("#answer-descend")
+        area.fill(ENDLESS)
+        form.get_by_role("button", name="Check").click()
+        form.locator("button", has_text="One moment").wait_for()
+        area.press("Control+End")
+        visit.page.keyboard.type("# a long thought")
+        visit.page.wait_for_timeout(2000)  # longer than a text rests until it is kept
+        assert not form.locator(".verdict.bad").is_visible(), "the check is over too early for this test"
+        form.locator(".verdict.bad").wait_for()
+        visit.page.keyboard.type(", typed on")
+        written = ENDLESS + "# a long thought, typed on"
+        assert area.input_value() == written
+        file = answer_path(tmp_path, exercise(SLUG, "descend"))
+        end = time.monotonic() + 10
+        while file.read_text() != written and time.monotonic() < end:
+            visit.page.wait_for_timeout(100)
+        assert file.read_text() == written
+        form.get_by_role("button", name="A hint").click()  # what the page knows of the file is the newest
+        form.locator(".hints").wait_for()
+        assert area.input_value() == written and not form.get_by_text("Not saved").is_visible()
+        visit.close()
 
 
 def test_a_reader_without_scripts_has_everything(browser: Any, state: tuple[str, Any]) -> None:
