@@ -490,7 +490,17 @@ def test_a_reader_without_scripts_has_everything(browser: Any, state: tuple[str,
     visit.open(f"/topic/{SLUG}?slope.w=1#figure-slope")
     formula = page.locator(".formula math").first.bounding_box()
     assert formula["width"] > 40 and formula["height"] > 15
-    page.locator("#figure-slope img").scroll_into_view_if_needed()
+    picture = page.locator("#figure-slope img")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_timeout(100)
+    end = time.monotonic() + 15
+    while not picture.evaluate("(node) => node.naturalWidth") and time.monotonic() < end:
+        page.wait_for_timeout(100)
+    assert picture.evaluate("(node) => node.naturalWidth") > 0 and picture.bounding_box()["width"] > 500
+    alone = page.locator("#figure-slope a", has_text="The picture alone").get_attribute("href")
+    assert alone == picture.get_attribute("src")
+    written = page.request.get(visit.base + alone).text()
+    assert re.search(r"<text [^>]*>At w = 1\.00", written), "the sentence is in the picture, to be read"
     page.locator("#figure-slope button", has_text="Draw").click()
     assert "slope.w=1" in page.url and "slope.rate=" in page.url
     page.locator("#answer-line_slope").fill("def line_slope(w, b, x, y):\n    return 1 / 0\n")

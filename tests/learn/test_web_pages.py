@@ -12,7 +12,7 @@ from tests.learn.asking import Answer, Browser
 from fathom.errors import InputError
 from fathom.learn import web
 from fathom.learn.engine import confine, curriculum, exercise, figure, progress, roadmaps
-from fathom.learn.engine.draw_svg import INK, RULE, SOFT, TONES
+from fathom.learn.engine.draw_parts import INK, RULE, SOFT, TONES
 from fathom.learn.engine.progress import Log
 from fathom.learn.engine.topic import Block, Prediction, Question, SourceBlock
 from fathom.learn.engine.verdict import Verdict
