@@ -449,6 +449,27 @@ def test_the_editor_edits(browser: Any, state: tuple[str, Any]) -> None:
     visit.close()
 
 
+HIDDEN_MARKS = """() => [...document.querySelectorAll(".mark")].filter((mark) => {
+  const parts = [mark, mark.closest(".noted"), mark.closest("pre")];
+  const [own, line, code] = parts.map((part) => part.getBoundingClientRect());
+  const middle = (own.top + own.bottom) / 2;
+  const beside = middle >= line.top && middle <= line.bottom;
+  return !own.width || own.left < code.left || own.right > code.right || !beside;
+}).map((mark) => mark.title)"""
+
+
+def test_the_number_of_every_note_is_in_sight_beside_its_line(browser: Any, state: tuple[str, Any]) -> None:
+    """However long the line is: nobody has to scroll to see that something is said of it."""
+    visit = Visit(browser, *state)
+    seen = 0
+    for slug in WRITTEN:
+        visit.open(f"/topic/{slug}")
+        assert visit.page.evaluate(HIDDEN_MARKS) == [], slug
+        seen += visit.page.locator(".mark").count()
+    assert seen > 80
+    visit.close()
+
+
 ENDLESS = "def descend(start, rate, steps):\n    while True: pass\n"
 
 
