@@ -19,6 +19,7 @@ from tests.programs import chromium
 
 from fathom.learn.engine import curriculum
 from fathom.learn.engine.exercise import answer_path, exercise, exercises
+from fathom.learn.engine.progress import Log
 from fathom.learn.engine.topic import Question
 from fathom.report.style import contrast
 
@@ -651,6 +652,50 @@ def test_the_map_on_paper_is_whole(browser: Any, state: tuple[str, Any], viewpor
     boxes = len(curriculum.heads()) if viewport == DESKTOP else 0
     assert shown(visit.page, ".atlas .box") == boxes
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    visit.close()
+
+
+SPILT = """() => [...document.querySelectorAll(".atlas .box")].filter((box) => {
+  const outer = box.querySelector("rect").getBBox();
+  return [...box.querySelectorAll("text")].map((text) => text.getBBox()).some((inner, place, all) =>
+    inner.x < outer.x + 4 || inner.x + inner.width > outer.x + outer.width - 4
+    || inner.y < outer.y || inner.y + inner.height > outer.y + outer.height
+    || (place > 0 && inner.y + 4.5 < all[place - 1].y + all[place - 1].height));
+}).map((box) => box.textContent)"""
+
+
+def test_what_is_written_in_a_box_of_the_map_fits(browser: Any, tmp_path: Path) -> None:
+    """At the beginning, and with the longest words that a topic and a project can have."""
+    log = Log(tmp_path)
+    with serving(tmp_path) as address:
+        visit = Visit(browser, address.partition("/start")[0])
+        enter(visit.page, address)
+        assert visit.page.evaluate(SPILT) == []
+        assert "not begun, 0 of 7 milestones" in visit.page.locator('.box[data-slug="digits"]').text_content()
+        for slug in WRITTEN:
+            log.append("skip", slug)
+        visit.open("/")
+        assert "taken as known, 0 of 7" in visit.page.locator('.box[data-slug="digits"]').text_content()
+        assert visit.page.evaluate(SPILT) == []
+        visit.close()
+
+
+@pytest.mark.parametrize("wide, there", [(390, False), (660, True), (1000, True)])
+def test_the_map_is_there_on_a_screen_that_is_no_phone(
+    browser: Any, state: tuple[str, Any], wide: int, there: bool
+) -> None:
+    """Where it is wider than the screen it is scrolled, not the page; a phone shows the list, and says so."""
+    visit = Visit(browser, *state, viewport={"width": wide, "height": 800})
+    visit.open("/")
+    assert visit.page.locator(".atlas").is_visible() == there
+    assert visit.page.get_by_text("A wider screen shows").is_visible() != there
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= wide
+    if there:
+        box = visit.page.locator(".atlas .box").last
+        box.focus()
+        place = box.bounding_box()
+        assert 0 <= place["x"] and place["x"] + place["width"] <= wide, "the focus is brought into sight"
+        assert place["width"] > 150, "and can be read"
     visit.close()
 
 
