@@ -664,6 +664,15 @@ SPILT = """() => [...document.querySelectorAll(".atlas .box")].filter((box) => {
 }).map((box) => box.textContent)"""
 
 
+def test_a_picture_fills_a_phone(browser: Any, state: tuple[str, Any]) -> None:
+    visit = Visit(browser, *state, viewport=PHONE)
+    visit.open("/topic/optimizers")
+    drawn(visit.page)
+    wide = [panel.bounding_box()["width"] for panel in visit.page.locator(".panel").all()]
+    assert len(wide) == 5 and min(wide) > 0.85 * PHONE["width"], wide
+    visit.close()
+
+
 def test_what_is_written_in_a_box_of_the_map_fits(browser: Any, tmp_path: Path) -> None:
     """At the beginning, and with the longest words that a topic and a project can have."""
     log = Log(tmp_path)

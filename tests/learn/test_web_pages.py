@@ -208,6 +208,28 @@ def test_a_quiz_is_answered_and_explained(browser: Browser, tmp_path: Path) -> N
     assert browser.post(f"/topic/{SLUG}/quiz/1").status == 400
 
 
+def test_what_was_done_is_told_in_whole_sentences(browser: Browser, tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    for kind, item in (
+        ("read", ""),
+        ("skip", ""),
+        ("quiz", "2"),
+        ("check", FIRST),
+        ("hint", FIRST),
+        ("predict", "1"),
+    ):
+        log.append(kind, SLUG, item, passed=False)
+    page = whole(browser.get("/progress")).partition("The last things you did")[2].partition("</ul>")[0]
+    told = [
+        " ".join(re.sub("<[^>]+>", "", item).partition("UTC")[2].split()) for item in page.split("<li>")[1:]
+    ]
+    assert told == [
+        "guessed before a figure of Gradient descent", f"took a hint for {FIRST} of Gradient descent",
+        f"checked {FIRST} of Gradient descent: not yet", "answered question 2 of Gradient descent: not yet",
+        "took as known Gradient descent", "read in Gradient descent",
+    ]  # fmt: skip
+
+
 def test_the_first_guess_is_kept(browser: Browser) -> None:
     for letter in "ab":
         assert browser.post(f"/topic/{SLUG}/predict/1", {"option": letter}).status == 303

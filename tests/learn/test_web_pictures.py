@@ -34,7 +34,7 @@ def test_a_matrix_stands_in_the_middle_of_its_panel(
     html = picture(frame(Panel(title="t", marks=(mark,)), say="s"), {})
     cells = numbers_of(html, "rect", "x", "width")
     left, right = min(x for x, _ in cells), max(x + wide for x, wide in cells)
-    beside = width_of(max(rows, key=len)) + 8 if rows else 0
+    beside = max(map(width_of, rows)) + 8 if rows else 0
     assert (left - beside + right) / 2 == pytest.approx(WIDTH / 2, abs=0.2)
     assert cells[0][1] == 88 and f'viewBox="0 0 {WIDTH} 1' in html
 

@@ -7,7 +7,7 @@ from fathom.learn.engine.marks import Row
 from fathom.report.style import SERIES
 
 WIDTH, HEIGHT = 440, 320  # of a panel
-LETTER = 0.56  # of the size of a letter: how wide words are, about
+LETTER, WIDE, NARROW = 0.64, 1.0, 0.42  # how wide letters are, as a share of their size; in a wide face
 INK, SOFT, RULE = "#17212b", "#54606d", "#d5dbe1"
 COLD, MIDDLE, WARM = (0x1F, 0x5F, 0xB4), (0xF7, 0xF7, 0xF7), (0xC4, 0x45, 0x1C)
 TONES = SERIES["light"]
@@ -69,4 +69,7 @@ def text(x: Number, y: Number, words: str, *, size: int = 12, anchor: str = "sta
 
 def width_of(words: str, size: int = 11) -> float:
     """How much room some words take; rather too much than too little."""
-    return LETTER * size * len(words)
+    shares = (
+        WIDE if letter in "mwMW" else NARROW if letter in "fijlrtI.,:; " else LETTER for letter in words
+    )
+    return size * sum(shares, 0.0)

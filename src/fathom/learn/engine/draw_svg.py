@@ -43,7 +43,7 @@ def svg(frame: Frame) -> str:
         for place, panel in enumerate(row):
             parts.append(f'<g transform="translate({left + place * WIDTH} {y})">{panel_svg(panel)}</g>')
         y += draw_free.height(row)
-    for said in wrap(frame.say, int((wide - 24) / width_of("m", SAID))):
+    for said in wrap(frame.say, int((wide - 24) / width_of("n", SAID))):
         y += 18
         parts.append(text(12, y, said, size=SAID))
     high = y + 12

@@ -48,7 +48,7 @@ def topics(study: Study, begun: list[Head]) -> str:
         rows.append(
             f"<tr><th scope=row>{link(head)}</th><td>{chip(study.desk.state(head.slug))}</td>"
             f"<td>{solved} of {exercises}</td><td>{right} of {questions}</td>"
-            f"<td>{length(head.minutes)}</td><td>{escape(aside)}</td></tr>"
+            f"<td class=short>{length(head.minutes)}</td><td>{escape(aside)}</td></tr>"
         )
     titles = "".join(f"<th scope=col>{title}</th>" for title in COLUMNS)
     return (
@@ -77,15 +77,12 @@ def latest(study: Study) -> str:
     items = []
     for event in reversed(told):
         outcome = ("right" if event.passed else "not yet") if event.kind in ("check", "quiz") else ""
-        what = {"quiz": f"question {event.item} of", "predict": "before a figure of"}.get(
-            event.kind, event.item
-        )
-        if event.kind not in ("quiz", "predict") and event.item:
-            what += " of"
+        own = {"quiz": f"question {event.item} of", "predict": "before a figure of", "skip": ""}
+        what = own.get(event.kind, f"{event.item} of" if event.item else "in")
         where = link(curriculum.find(event.topic))
         items.append(
             f"<li><time datetime={event.at}>{event.at[:16].replace('T', ' ')} UTC</time> {SAID[event.kind]}"
-            f" {escape(what)} {'of' if what and event.kind not in ('predict',) else 'in'} {where}"
+            f" {escape(what)} {where}"
             f"{': ' + outcome if outcome else ''}</li>"
         )
     return f'<h2>The last things you did</h2><ul class="log">{"".join(items)}</ul>'
