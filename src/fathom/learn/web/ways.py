@@ -78,7 +78,8 @@ def best(
         for lane in lanes:
             others = [user for user in users.get((y, lane), ()) if user != start]
             cost, way = min(((c + abs(x - lane.x), w) for c, x, w in ways), key=lambda found: found[0])
-            crowd = CROWD * len(others) * (1.0 if lane.room < BOX[0] / 2 else 0.2)
+            narrow = lane.room < GAP[0]
+            crowd = 1 + CROWD * len(others) if narrow else 0.2 * CROWD * len(others)
             onward.append((cost + crowd, lane.x, [*way, (y, lane)]))
         ways = onward
     return min(ways, key=lambda found: found[0] + abs(found[1] - middle(last)))[2]

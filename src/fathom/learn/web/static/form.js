@@ -40,7 +40,8 @@ export class LearnForm extends HTMLElement {
       this.replace(text, asked);
     } catch (error) {
       const silent = error instanceof TypeError; // what fetch throws when nobody answers
-      this.complain(silent ? "The server does not answer. Is fathom learn still running?" : String(error), written(this) !== asked);
+      const text = silent ? "The server does not answer. Is fathom learn still running?" : String(error);
+      this.complain(text, written(this) !== asked);
     } finally {
       clearTimeout(patience);
       if (button) button.textContent = word;
