@@ -18,7 +18,8 @@ from PIL import Image
 from tests.programs import chromium
 
 from fathom.learn.engine import curriculum
-from fathom.learn.engine.exercise import exercise, exercises
+from fathom.learn.engine.exercise import answer_path, exercise, exercises
+from fathom.learn.engine.progress import Log
 from fathom.learn.engine.topic import Question
 from fathom.report.style import contrast
 
@@ -449,6 +450,59 @@ def test_the_editor_edits(browser: Any, state: tuple[str, Any]) -> None:
     visit.close()
 
 
+HIDDEN_MARKS = """() => [...document.querySelectorAll(".mark")].filter((mark) => {
+  const parts = [mark, mark.closest(".noted"), mark.closest("pre")];
+  const [own, line, code] = parts.map((part) => part.getBoundingClientRect());
+  const middle = (own.top + own.bottom) / 2;
+  const beside = middle >= line.top && middle <= line.bottom;
+  return !own.width || own.left < code.left || own.right > code.right || !beside;
+}).map((mark) => mark.title)"""
+
+
+def test_the_number_of_every_note_is_in_sight_beside_its_line(browser: Any, state: tuple[str, Any]) -> None:
+    """However long the line is: nobody has to scroll to see that something is said of it."""
+    visit = Visit(browser, *state)
+    seen = 0
+    for slug in WRITTEN:
+        visit.open(f"/topic/{slug}")
+        assert visit.page.evaluate(HIDDEN_MARKS) == [], slug
+        seen += visit.page.locator(".mark").count()
+    assert seen > 80
+    visit.close()
+
+
+ENDLESS = "def descend(start, rate, steps):\n    while True: pass\n"
+
+
+def test_what_is_typed_while_a_check_runs_is_kept(browser: Any, tmp_path: Path) -> None:
+    """The verdict comes, the text and the caret stay, and the file on the disk soon holds all of it."""
+    with serving(tmp_path) as address:
+        visit = Visit(browser, address.partition("/start")[0])
+        enter(visit.page, address)
+        visit.open(f"/topic/{SLUG}")
+        form, area = visit.page.locator("#exercise-descend"), visit.page.locator("#answer-descend")
+        area.fill(ENDLESS)
+        form.get_by_role("button", name="Check").click()
+        form.locator("button", has_text="One moment").wait_for()
+        area.press("Control+End")
+        visit.page.keyboard.type("# a long thought")
+        visit.page.wait_for_timeout(2000)  # longer than a text rests until it is kept
+        assert not form.locator(".verdict.bad").is_visible(), "the check is over too early for this test"
+        form.locator(".verdict.bad").wait_for()
+        visit.page.keyboard.type(", typed on")
+        written = ENDLESS + "# a long thought, typed on"
+        assert area.input_value() == written
+        file = answer_path(tmp_path, exercise(SLUG, "descend"))
+        end = time.monotonic() + 10
+        while file.read_text() != written and time.monotonic() < end:
+            visit.page.wait_for_timeout(100)
+        assert file.read_text() == written
+        form.get_by_role("button", name="A hint").click()  # what the page knows of the file is the newest
+        form.locator(".hints").wait_for()
+        assert area.input_value() == written and not form.get_by_text("Not saved").is_visible()
+        visit.close()
+
+
 def test_a_reader_without_scripts_has_everything(browser: Any, state: tuple[str, Any]) -> None:
     """Text, formulas, code, map and figures are there; an exercise is sent and answered."""
     visit = Visit(browser, *state, java_script_enabled=False)
@@ -458,7 +512,17 @@ def test_a_reader_without_scripts_has_everything(browser: Any, state: tuple[str,
     visit.open(f"/topic/{SLUG}?slope.w=1#figure-slope")
     formula = page.locator(".formula math").first.bounding_box()
     assert formula["width"] > 40 and formula["height"] > 15
-    page.locator("#figure-slope img").scroll_into_view_if_needed()
+    picture = page.locator("#figure-slope img")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_timeout(100)
+    end = time.monotonic() + 15
+    while not picture.evaluate("(node) => node.naturalWidth") and time.monotonic() < end:
+        page.wait_for_timeout(100)
+    assert picture.evaluate("(node) => node.naturalWidth") > 0 and picture.bounding_box()["width"] > 500
+    alone = page.locator("#figure-slope a", has_text="The picture alone").get_attribute("href")
+    assert alone == picture.get_attribute("src")
+    written = page.request.get(visit.base + alone).text()
+    assert re.search(r"<text [^>]*>At w = 1\.00", written), "the sentence is in the picture, to be read"
     page.locator("#figure-slope button", has_text="Draw").click()
     assert "slope.w=1" in page.url and "slope.rate=" in page.url
     page.locator("#answer-line_slope").fill("def line_slope(w, b, x, y):\n    return 1 / 0\n")
@@ -588,6 +652,59 @@ def test_the_map_on_paper_is_whole(browser: Any, state: tuple[str, Any], viewpor
     boxes = len(curriculum.heads()) if viewport == DESKTOP else 0
     assert shown(visit.page, ".atlas .box") == boxes
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    visit.close()
+
+
+SPILT = """() => [...document.querySelectorAll(".atlas .box")].filter((box) => {
+  const outer = box.querySelector("rect").getBBox();
+  return [...box.querySelectorAll("text")].map((text) => text.getBBox()).some((inner, place, all) =>
+    inner.x < outer.x + 4 || inner.x + inner.width > outer.x + outer.width - 4
+    || inner.y < outer.y || inner.y + inner.height > outer.y + outer.height
+    || (place > 0 && inner.y + 4.5 < all[place - 1].y + all[place - 1].height));
+}).map((box) => box.textContent)"""
+
+
+def test_a_picture_fills_a_phone(browser: Any, state: tuple[str, Any]) -> None:
+    visit = Visit(browser, *state, viewport=PHONE)
+    visit.open("/topic/optimizers")
+    drawn(visit.page)
+    wide = [panel.bounding_box()["width"] for panel in visit.page.locator(".panel").all()]
+    assert len(wide) == 5 and min(wide) > 0.85 * PHONE["width"], wide
+    visit.close()
+
+
+def test_what_is_written_in_a_box_of_the_map_fits(browser: Any, tmp_path: Path) -> None:
+    """At the beginning, and with the longest words that a topic and a project can have."""
+    log = Log(tmp_path)
+    with serving(tmp_path) as address:
+        visit = Visit(browser, address.partition("/start")[0])
+        enter(visit.page, address)
+        assert visit.page.evaluate(SPILT) == []
+        assert "not begun, 0 of 7 milestones" in visit.page.locator('.box[data-slug="digits"]').text_content()
+        for slug in WRITTEN:
+            log.append("skip", slug)
+        visit.open("/")
+        assert "taken as known, 0 of 7" in visit.page.locator('.box[data-slug="digits"]').text_content()
+        assert visit.page.evaluate(SPILT) == []
+        visit.close()
+
+
+@pytest.mark.parametrize("wide, there", [(390, False), (660, True), (1000, True)])
+def test_the_map_is_there_on_a_screen_that_is_no_phone(
+    browser: Any, state: tuple[str, Any], wide: int, there: bool
+) -> None:
+    """Where it is wider than the screen it is scrolled, not the page; a phone shows the list, and says so."""
+    visit = Visit(browser, *state, viewport={"width": wide, "height": 800})
+    visit.open("/")
+    assert visit.page.locator(".atlas").is_visible() == there
+    assert visit.page.get_by_text("A wider screen shows").is_visible() != there
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= wide
+    if there:
+        box = visit.page.locator(".atlas .box").last
+        box.focus()
+        place = box.bounding_box()
+        assert 0 <= place["x"] and place["x"] + place["width"] <= wide, "the focus is brought into sight"
+        assert place["width"] > 150, "and can be read"
     visit.close()
 
 

@@ -13,7 +13,7 @@ from tests.learn.asking import Answer, Browser
 from fathom.errors import InputError
 from fathom.learn import web
 from fathom.learn.engine import confine, curriculum, exercise, figure, progress, roadmaps
-from fathom.learn.engine.draw_svg import INK, RULE, SOFT, TONES
+from fathom.learn.engine.draw_parts import INK, RULE, SOFT, TONES
 from fathom.learn.engine.progress import Log
 from fathom.learn.engine.topic import Block, Prediction, Question, SourceBlock
 from fathom.learn.engine.verdict import Verdict
@@ -209,6 +209,28 @@ def test_a_quiz_is_answered_and_explained(browser: Browser, tmp_path: Path) -> N
     ]  # fmt: skip
     assert browser.post(f"/topic/{SLUG}/quiz/1", {"option": "z"}).status == 400
     assert browser.post(f"/topic/{SLUG}/quiz/1").status == 400
+
+
+def test_what_was_done_is_told_in_whole_sentences(browser: Browser, tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    for kind, item in (
+        ("read", ""),
+        ("skip", ""),
+        ("quiz", "2"),
+        ("check", FIRST),
+        ("hint", FIRST),
+        ("predict", "1"),
+    ):
+        log.append(kind, SLUG, item, passed=False)
+    page = whole(browser.get("/progress")).partition("The last things you did")[2].partition("</ul>")[0]
+    told = [
+        " ".join(re.sub("<[^>]+>", "", item).partition("UTC")[2].split()) for item in page.split("<li>")[1:]
+    ]
+    assert told == [
+        "guessed before a figure of Gradient descent", f"took a hint for {FIRST} of Gradient descent",
+        f"checked {FIRST} of Gradient descent: not yet", "answered question 2 of Gradient descent: not yet",
+        "took as known Gradient descent", "read in Gradient descent",
+    ]  # fmt: skip
 
 
 def test_the_first_guess_is_kept(browser: Browser) -> None:

@@ -40,7 +40,7 @@ def test_every_script_has_the_types_it_says(tmp_path: Path) -> None:
     ("right", "wrong", "said"),
     [
         ("told.focus();", "told.fokus();", "TS2551"),  # a name that a part of the page does not have
-        ("{string} text\n   */\n  replace(text)", "{number} text\n   */\n  replace(text)", "TS2345"),
+        ("{string} text @param {string} [asked]", "{number} text @param {string} [asked]", "TS2345"),
         ("form.requestSubmit();", "form.requestSubmit(); let n;", "TS6133"),
     ],
 )  # fmt: skip

@@ -49,7 +49,7 @@ def panel_lines(panel: Panel) -> Iterator[str]:
         yield from images(mark)
     elif isinstance(mark, Tokens):
         yield from (
-            f"  {'█' * round(20 * w):<20} {w:5.2f}  {t}"
+            f"  {'█' * round(20 * w):<20} {f'{w:5.2f}' if mark.told else ''}  {t}"
             for t, w in zip(mark.words, mark.weights, strict=True)
         )
     elif isinstance(mark, Bars):

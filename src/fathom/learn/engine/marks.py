@@ -149,6 +149,7 @@ class Tokens(Mark):
 
     words: tuple[str, ...]
     weights: Row
+    told: bool = True  # each weight is also written; else it only colours its word
 
 
 MARKS = {kind.__name__.lower(): kind for kind in (Curve, Heat, Scatter, Bars, Images, Matrix, Graph, Tokens)}

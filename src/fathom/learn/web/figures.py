@@ -37,7 +37,8 @@ def figure(topic: Head, name: str, query: Query) -> str:
         f"<figure><figcaption><b>Figure.</b> {prose.line(title)}</figcaption>"
         f'<form class="controls" method="get" action="/topic/{topic.slug}#figure-{name}">{controls}'
         f'<noscript><button>Draw</button></noscript></form>{buttons}<div class="stage">'
-        f'<noscript><img loading="lazy" alt="{escape(title)}" src="{escape(shown)}"></noscript></div>'
+        f'<noscript><img loading="lazy" alt="{escape(title)}" src="{escape(shown)}">'
+        f'<a href="{escape(shown)}">The picture alone, with its sentence as text</a></noscript></div>'
         f'<p class="say" role="status"></p>{inside(topic.folder, head, settings, topic.slug)}'
         "</figure></learn-figure>"
     )

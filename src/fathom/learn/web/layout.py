@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from fathom.learn.engine.topic import Head
 
 COLUMNS = 6
-BOX = (178.0, 60.0)  # width and height of a topic
-GAP = (14.0, 30.0)
+BOX = (174.0, 60.0)  # width and height of a topic
+GAP = (26.0, 34.0)  # lines pass between boxes
 TITLE = 46.0  # height of the title of a band
 Section = tuple[str, Sequence[Head]]
 

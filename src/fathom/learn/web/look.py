@@ -6,7 +6,7 @@ puts the colour of the present theme in its place, so a picture never has to be 
 
 from collections.abc import Mapping
 
-from fathom.learn.engine.draw_svg import INK, RULE, SOFT, TONES
+from fathom.learn.engine.draw_parts import INK, RULE, SOFT, TONES
 from fathom.report.style import SERIES, THEMES
 
 SYNTAX = {  # text on code: 4.5:1 on the surface at least

@@ -12,10 +12,12 @@ from fathom.learn.engine.standing import Desk
 from fathom.learn.engine.topic import LEVELS, Head
 from fathom.learn.terminal.listing import counted, stage_title, written
 from fathom.learn.web.exercises import title as name_of
-from fathom.learn.web.layout import BOX, GAP, Drawing, Place, Section, layout
+from fathom.learn.web.layout import BOX, Drawing, Place, Section, layout
 from fathom.learn.web.shell import SIGNS, WORDS, chip, length, link, page
+from fathom.learn.web.ways import Bend, path, ways
 
 LINE = 22  # characters of a title that fit into a box
+FIRST = {(1, 1): 24, (2, 1): 18, (1, 2): 20, (2, 2): 14}  # line of a title, by its lines and those below
 SHOWN = 3  # suggestions
 
 
@@ -134,7 +136,8 @@ def planned(head: Head, minutes: int) -> str:
 
 def picture(drawing: Drawing, desk: Desk) -> str:
     """The map as SVG: links row by row, so that keys and screen readers meet nothing before what it needs."""
-    lines = "".join(edge(drawing.places[start], drawing.places[end]) for start, end in drawing.lines)
+    found = ways(drawing)
+    lines = "".join(edge(drawing.places[s], drawing.places[e], bends) for (s, e), bends in found.items())
     boxes = "".join(box(place, desk) for place in drawing.places.values())
     titles = "".join(
         f'<line class="band" x1="0" y1="{y + 8:g}" x2="{drawing.width:g}" y2="{y + 8:g}"/>'
@@ -143,40 +146,46 @@ def picture(drawing: Drawing, desk: Desk) -> str:
     )
     return (
         f'<svg class="atlas" viewBox="-4 0 {drawing.width + 8:g} {drawing.height:g}" role="group"'
-        f' aria-label="Map of topics">{titles}{lines}{boxes}</svg>'
+        f' aria-label="Map of topics">{lines}{titles}{boxes}</svg>'
     )
 
 
-def edge(start: Place, end: Place) -> str:
-    x1, y1 = start.x + BOX[0] / 2, start.y + BOX[1]
-    x2, y2 = end.x + BOX[0] / 2, end.y
-    bend = min(40.0, (y2 - y1) / 2 + 8)
-    path = f"M{x1:g} {y1:g}C{x1:g} {y1 + bend:g} {x2:g} {y2 - bend:g} {x2:g} {y2:g}"
-    far = ' class="far"' if y2 - y1 > 2 * BOX[1] + 3 * GAP[1] else ""
-    return f'<path{far} d="{path}" data-from="{start.head.slug}" data-to="{end.head.slug}"/>'
+def edge(start: Place, end: Place, bends: Sequence[Bend]) -> str:
+    far = ' class="far"' if len(bends) > 2 else ""
+    way = path(start, end, bends)
+    return f'<path{far} d="{way}" data-from="{start.head.slug}" data-to="{end.head.slug}"/>'
 
 
 def box(place: Place, desk: Desk) -> str:
     """A topic; what is written in the box is also its name for those who hear it."""
     head, state = place.head, desk.state(place.head.slug)
-    lines = wrapped(head.title)
-    first = 24 if len(lines) == 1 else 18
+    sign = f'<tspan aria-hidden="true">{SIGNS[state]} </tspan>'
+    lines, told = wrapped(head.title), standing(desk, head)
+    first = place.y + FIRST[len(lines), len(told)]
     title = "".join(
-        f'<text x="{place.x + 10:g}" y="{place.y + first + 15 * row:g}">{escape(part)} </text>'
+        f'<text x="{place.x + 10:g}" y="{first + 15 * row:g}">{escape(part)} </text>'
         for row, part in enumerate(lines)
+    )
+    last = place.y + BOX[1] - (9 if len(told) == 1 else 6)
+    small = "".join(
+        f'<text class="small" x="{place.x + 10:g}" y="{last - 12 * (len(told) - 1 - row):g}">'
+        f"{'' if row else sign}{escape(part)} </text>"
+        for row, part in enumerate(told)
     )
     return (
         f'<a class="box {state}" href="/topic/{head.slug}" data-slug="{head.slug}">'
-        f'<rect x="{place.x:g}" y="{place.y:g}" width="{BOX[0]:g}" height="{BOX[1]:g}" rx="8"/>{title}'
-        f'<text class="small" x="{place.x + 10:g}" y="{place.y + BOX[1] - 9:g}">'
-        f'<tspan aria-hidden="true">{SIGNS[state]} </tspan>{WORDS[state]}, {far(desk, head)}</text></a>'
+        f'<rect x="{place.x:g}" y="{place.y:g}" width="{BOX[0]:g}" height="{BOX[1]:g}" rx="8"/>'
+        f"{title}{small}</a>"
     )
 
 
-def far(desk: Desk, head: Head) -> str:
-    """How long a topic takes; of a project, how far it is."""
+def standing(desk: Desk, head: Head) -> list[str]:
+    """How a topic stands and how long it takes; of a project how far it is, on a line of its own."""
     passed, milestones = desk.milestones(head.slug)
-    return f"{passed} of {milestones} milestones" if milestones else length(head.minutes)
+    word = WORDS[desk.state(head.slug)]
+    if milestones:
+        return [f"{word},", f"{passed} of {milestones} milestones"]
+    return [f"{word}, {length(head.minutes)}"]
 
 
 def wrapped(title: str) -> list[str]:
@@ -201,7 +210,9 @@ def listing(desk: Desk, sections: Sequence[Section]) -> str:
             f'<ul class="topics">{items}</ul></section>'
         )
     return (
-        f'<section class="list" aria-labelledby="list"><h2 id="list">As a list</h2>{"".join(parts)}</section>'
+        '<section class="list" aria-labelledby="list"><h2 id="list">As a list</h2>'
+        '<p class="hint narrow">A wider screen shows these topics as a map, too.</p>'
+        f"{''.join(parts)}</section>"
     )
 
 

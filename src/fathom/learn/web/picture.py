@@ -13,45 +13,40 @@ from typing import Any
 
 from PIL import Image
 
-from fathom.learn.engine.draw_svg import HEIGHT, WIDTH, Area, diverging, panel_svg, text
+from fathom.learn.engine import draw_free
+from fathom.learn.engine.draw_parts import WIDTH, diverging, text
+from fathom.learn.engine.draw_svg import Area, heading, panel_svg
 from fathom.learn.engine.marks import Frame, Graph, Heat, Images, Matrix, Panel, Tokens
-from fathom.learn.engine.scale import scales
 
 ALONE = (Graph, Matrix, Images, Tokens)  # marks without axes
 
 
 def picture(frame: Frame, settings: Mapping[str, Any]) -> str:
     """The panels of a frame as HTML. ``settings`` say where handles stand."""
-    return "".join(panel(each, settings) for each in frame.panels)
+    high = draw_free.height(frame.panels)
+    return "".join(panel(each, settings, high) for each in frame.panels)
 
 
-def panel(given: Panel, settings: Mapping[str, Any]) -> str:
+def panel(given: Panel, settings: Mapping[str, Any], high: int) -> str:
     first = given.marks[0] if given.marks else None
     if isinstance(first, Images):
-        return svg(given, f'<g class="themed">{title(given)}{"".join(images(first))}</g>')
+        return svg(given, high, f'<g class="themed">{heading(given)}{"".join(images(first))}</g>')
     if isinstance(first, ALONE):
-        return svg(given, panel_svg(given), kind=type(first).__name__.lower())
-    x, y = scales(given)
-    area = Axes(x, y, given.square)
-    around = title(given) + area.ticks(given)
+        return svg(given, high, panel_svg(given), kind=type(first).__name__.lower())
+    area = Axes(given)
+    around = heading(given) + area.ticks(given) + "".join(area.legend())
     inside = "".join(part for mark in given.marks for part in area.draw(mark))
-    named = [mark for mark in given.marks if mark.name]
-    legend = "".join(area.legend(named))
     heated = any(isinstance(mark, Heat) for mark in given.marks)  # light ground, whatever the theme
     theme = "" if heated else ' class="themed"'
     handles = "".join(area.handle(name, settings[name]) for name in given.handles if name in settings)
-    body = f'<g class="themed">{around}</g><g{theme}>{area.clipped(inside)}{legend}</g>{handles}'
-    return svg(given, body, area.place() if handles else "", kind="axes")
+    body = f'<g class="themed">{around}</g><g{theme}>{area.clipped(inside)}</g>{handles}'
+    return svg(given, high, body, area.place() if handles else "", kind="axes")
 
 
-def title(given: Panel) -> str:
-    return text(WIDTH / 2, 18, given.title, size=13, anchor="middle")
-
-
-def svg(given: Panel, body: str, attributes: str = "", kind: str = "") -> str:
+def svg(given: Panel, high: int, body: str, attributes: str = "", kind: str = "") -> str:
     theme = " themed" if kind == "graph" else ""  # a matrix writes on cells that have their own colours
     return (
-        f'<svg class="panel {kind}{theme}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
+        f'<svg class="panel {kind}{theme}" viewBox="0 0 {WIDTH} {high}" role="img"'
         f' aria-label="{escape(given.title)}" font-size="12"{attributes}>{body}</svg>'
     )
 
@@ -81,12 +76,9 @@ class Axes(Area):
 
 
 def images(mark: Images) -> Iterator[str]:
-    """Small pictures with captions, as ``draw_svg`` sets them."""
-    count = len(mark.pictures)
-    across = min(count, 4)
-    side = min((WIDTH - 20) / across - 8, (HEIGHT - 40) / -(-count // across) - 22)
-    for place, (rows, caption) in enumerate(zip(mark.pictures, mark.captions, strict=True)):
-        left, top = 10 + place % across * (side + 8), 30 + place // across * (side + 22)
+    """Small pictures with captions, as ``draw_free`` sets them."""
+    side, corners = draw_free.spots(len(mark.pictures))
+    for (left, top), rows, caption in zip(corners, mark.pictures, mark.captions, strict=True):
         cells = [[(round(255 * min(max(v, 0.0), 1.0)),) * 3 for v in row] for row in rows]
         yield image(cells, left, top, side, side * len(rows) / len(rows[0]))
         yield text(left + side / 2, top + side + 14, caption, size=11, anchor="middle")

@@ -114,4 +114,6 @@ def strides(c: SimpleNamespace) -> Frame:
 def memory_panel(used: set[int], chosen: int = -1) -> Panel:
     """The twelve numbers in a row: those that a view reaches, and the one that is looked at."""
     weights = tuple(1.0 if n == chosen else 0.4 if n in used else 0.0 for n in range(12))
-    return Panel(title="memory", marks=(Tokens(words=tuple(map(str, range(12))), weights=weights),))
+    return Panel(
+        title="memory", marks=(Tokens(words=tuple(map(str, range(12))), weights=weights, told=False),)
+    )

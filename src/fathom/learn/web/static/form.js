@@ -31,39 +31,48 @@ export class LearnForm extends HTMLElement {
     if (this.form.ariaBusy === "true") return;
     this.form.ariaBusy = "true";
     const word = button?.textContent ?? "";
+    const asked = written(this); // whoever goes on writing while it is judged loses nothing of it
     const patience = setTimeout(() => button && (button.textContent = "One moment ..."), 150);
     try {
       const answer = await this.ask(button?.getAttribute("formaction") ?? this.form.action);
       const text = await answer.text();
       if (!answer.ok) throw new Error(reason(text));
-      this.replace(text);
+      this.replace(text, asked);
     } catch (error) {
       const silent = error instanceof TypeError; // what fetch throws when nobody answers
-      this.complain(silent ? "The server does not answer. Is fathom learn still running?" : String(error));
+      const text = silent ? "The server does not answer. Is fathom learn still running?" : String(error);
+      this.complain(text, written(this) !== asked);
     } finally {
       clearTimeout(patience);
       if (button) button.textContent = word;
       this.form.ariaBusy = "false";
+      if (this.isConnected && written(this) !== asked) this.save();
     }
   }
 
   /**
-   * Put what the server sent in the place of this form, and the reader to what is new in it.
-   * @param {string} text
+   * Put what the server sent in the place of this form, and the reader to what is new in it. Who wrote on
+   * meanwhile stays where they write, and what they wrote is kept.
+   * @param {string} text @param {string} [asked] what stood in the editor when it was sent
    */
-  replace(text) {
+  replace(text, asked) {
     const sent = document.createElement("template");
     sent.innerHTML = text;
     const made = /** @type {LearnForm} */ (sent.content.querySelector("learn-form"));
     const before = new Set([...this.querySelectorAll("[role=status], section")].map((part) => part.textContent));
-    keepEditor(this, made);
+    const ahead = written(this) !== asked;
+    const writing = ahead && document.activeElement === this.querySelector("textarea");
+    keepEditor(this, made, ahead);
     this.replaceWith(made);
     for (const part of sent.content.querySelectorAll("template")) {
       document.getElementById(part.dataset.for ?? "")?.replaceChildren(part.content);
     }
     const parts = [.../** @type {NodeListOf<HTMLElement>} */ (made.querySelectorAll("[role=status], section"))];
     const fresh = parts.find((part) => !part.hidden && !before.has(part.textContent));
-    (fresh ?? parts.find((part) => !part.hidden))?.focus();
+    if (writing) made.querySelector("textarea")?.focus();
+    else (fresh ?? parts.find((part) => !part.hidden))?.focus();
+    // The file was changed elsewhere: it is not written over before that was read.
+    if (ahead && !refusal(made)) made.save();
   }
 
   /** Keep what is written, without judging it. */
@@ -75,32 +84,43 @@ export class LearnForm extends HTMLElement {
     sent.innerHTML = await answer.text();
     const now = /** @type {HTMLInputElement | null} */ (sent.content.querySelector("[name=base]"));
     const mine = /** @type {HTMLInputElement | null} */ (this.querySelector("[name=base]"));
-    const refusal = sent.content.querySelector(".verdict.bad b")?.textContent === "Not saved.";
-    if (refusal) this.complain(sent.content.querySelector(".verdict")?.textContent ?? "");
+    const refused = refusal(sent.content);
+    if (refused) this.complain(refused, true);
     if (now && mine) mine.value = now.value;
   }
 
-  /** @param {string} text */
-  complain(text) {
+  /** @param {string} text @param {boolean} [writing] somebody writes, and goes on where they are */
+  complain(text, writing = false) {
     let told = /** @type {HTMLElement | null} */ (this.querySelector("[role=status]"));
     if (!told) {
       told = Object.assign(document.createElement("div"), { role: "status", tabIndex: -1 });
       this.form.append(told);
     }
     Object.assign(told, { className: "verdict bad", hidden: false, textContent: text.replace(/^Error: /, "") });
-    told.focus();
+    if (writing) told.scrollIntoView({ block: "nearest" });
+    else told.focus();
   }
 }
 
 /**
- * An editor whose text did not change stays the one it is, with its caret and what can be undone.
- * @param {Element} old @param {Element} made
+ * An editor whose text the server did not change stays the one it is, with its caret and what can be undone;
+ * and so does one whose text is ahead of what the server knows.
+ * @param {Element} old @param {Element} made @param {boolean} ahead
  */
-function keepEditor(old, made) {
+function keepEditor(old, made, ahead) {
   const [mine, theirs] = [old, made].map((form) => form.querySelector("learn-editor"));
-  if (mine && theirs && mine.querySelector("textarea")?.value === theirs.querySelector("textarea")?.value) {
-    theirs.replaceWith(mine);
-  }
+  if (mine && theirs && (ahead || written(old) === written(made))) theirs.replaceWith(mine);
+}
+
+/** @param {Element} form what stands in its editor now, if it has one */
+function written(form) {
+  return form.querySelector("textarea")?.value;
+}
+
+/** @param {ParentNode} part of a page: why an answer was not saved, or nothing */
+function refusal(part) {
+  const said = part.querySelector(".verdict.bad");
+  return said?.querySelector("b")?.textContent === "Not saved." ? said.textContent : null;
 }
 
 /** @param {string} page what a page of refusal says */

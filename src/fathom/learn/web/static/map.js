@@ -2,6 +2,10 @@
 export class LearnMap extends HTMLElement {
   connectedCallback() {
     for (const name of ["pointerover", "focusin"]) this.addEventListener(name, (event) => this.light(event.target));
+    this.addEventListener("focusin", (event) => {
+      // A map that is wider than the screen: browsers do not bring a part of a picture into sight by themselves.
+      /** @type {Element} */ (event.target).scrollIntoView({ block: "nearest", inline: "nearest" });
+    });
     for (const name of ["pointerleave", "focusout"]) this.addEventListener(name, () => this.light(null));
   }
 
