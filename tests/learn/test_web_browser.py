@@ -390,6 +390,33 @@ def test_a_knob_can_be_dragged(browser: Any, state: tuple[str, Any]) -> None:
     visit.close()
 
 
+SAYS = "([name, words]) => document.querySelector(`#figure-${name} .say`).innerText.includes(words)"
+
+
+def test_a_sentence_of_ones_own_is_typed_by_keys(browser: Any, state: tuple[str, Any]) -> None:
+    """Typing takes the own sentence by itself; a fault is told; the address keeps what was typed."""
+    visit = Visit(browser, *state)
+    visit.open("/topic/attention#figure-look")
+    visit.page.locator("#figure-look .panel").first.wait_for()
+    visit.tab_to('#figure-look [name="look.mine"]')
+    visit.page.keyboard.press("Control+a")
+    visit.page.keyboard.type("a fox <b>ran</b> because it fell")
+    visit.page.wait_for_function(SAYS, arg=["look", "'it' takes the most, 48%, from 'fox'"])
+    assert visit.page.locator('[name="look.sentence"]').input_value() == "my own"
+    assert "<b>ran</b>" in visit.page.locator("#figure-look .panel.tokens").text_content()
+    visit.page.keyboard.type(" a b c d e")
+    visit.page.wait_for_function(SAYS, arg=["look", "my own sentence takes at most 10 words, not 11"])
+    visit.page.keyboard.press("Control+a")
+    visit.page.keyboard.type("she sang it")
+    visit.page.wait_for_function(SAYS, arg=["look", "counts as a pronoun"])
+    visit.page.wait_for_url("**look.mine=she+sang+it*")
+    assert all("400" in said for said in visit.complaints), visit.complaints  # the browser's own word of it
+    visit.complaints.clear()
+    visit.page.reload()
+    visit.page.wait_for_function(SAYS, arg=["look", "counts as a pronoun"])
+    visit.close()
+
+
 def test_a_setting_in_the_address_is_the_one_that_is_drawn(browser: Any, state: tuple[str, Any]) -> None:
     visit = Visit(browser, *state)
     visit.open(f"/topic/{SLUG}?slope.w=1&slope.rate=0#figure-slope")

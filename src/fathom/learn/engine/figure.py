@@ -9,7 +9,8 @@
 
 A function that returns a frame is a figure that stands still: it is called again when a control moves. A
 generator is one that goes on: each ``yield`` is a frame, and a control that moves begins it anew. Controls
-are literals, so a page shows them without running, or importing, anything.
+are literals, so a page shows them without running, or importing, anything. Those that are filled by hand, as
+words are, stand in ``typed``.
 """
 
 import ast
@@ -24,6 +25,7 @@ from typing import Any
 
 from fathom.errors import InputError, unknown
 from fathom.learn.engine.marks import Frame
+from fathom.learn.engine.typed import Text, shown, text
 
 ROWS = ("LP07",)  # of the inventory: a dozen of them and more run the library in the browser
 FILE = "figure.py"
@@ -43,7 +45,9 @@ class Slider:
     logarithmic: bool = False
 
     def read(self, value: Any) -> float | int:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"{self.label} takes a number; {shown(value)} was given")
+        if isinstance(value, float) and not math.isfinite(value):  # a whole number may be too long for it
             raise InputError(f"{self.label} takes a number; {value!r} was given")
         held = min(max(value, self.low), self.high)
         return round(held) if self.step == 1 else float(held)
@@ -62,7 +66,7 @@ class Choice:
 
     def read(self, value: Any) -> str:
         if value not in self.options:
-            raise unknown(self.label, str(value), self.options)
+            raise unknown(self.label, str(value)[:80], self.options)
         return value
 
     def extremes(self) -> list[Any]:
@@ -105,7 +109,8 @@ class Place:
         return [(left, bottom), (right, top)]
 
 
-Control = Slider | Choice | Switch | Place
+Typed = Text
+Control = Slider | Choice | Switch | Place | Typed
 
 
 def slider(low: float, high: float, start: float, label: str) -> Slider:
@@ -133,7 +138,7 @@ def point(x: float, y: float, box: tuple[float, float, float, float], label: str
 
 
 MAKERS: dict[str, Callable[..., Control]] = {
-    maker.__name__: maker for maker in (slider, log_slider, whole, choice, switch, point)
+    maker.__name__: maker for maker in (slider, log_slider, whole, choice, switch, point, text)
 }
 
 
@@ -157,10 +162,11 @@ class FigureHead:
         return {n: c.read(given[n]) if n in given else c.read(c.start) for n, c in self.controls.items()}
 
     def extremes(self) -> Iterator[dict[str, Any]]:
-        """Settings in which one control stands at one of its ends."""
+        """Settings in which one control stands at one of its ends; what is typed is then also looked at."""
         for name, control in self.controls.items():
+            chosen = dict([control.chooses] if isinstance(control, Typed) and control.chooses[0] else [])
             for value in control.extremes():
-                yield {name: value}
+                yield {name: value} | chosen
 
     def as_message(self) -> dict[str, Any]:
         controls = {n: {"control": type(c).__name__.lower()} | asdict(c) for n, c in self.controls.items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from fathom.errors import InputError
@@ -230,7 +230,9 @@ def statics() -> dict[str, tuple[str, str]]:
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """A reason for people; never a traceback."""
+    """A reason for people; never a traceback. Who asked for frames has a place of its own to show it."""
     status = error.status if isinstance(error, Turned) else getattr(error, "status_code", 400)
     reason = getattr(error, "detail", None) or str(error)
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return PlainTextResponse(reason, status)
     return HTMLResponse(message(TITLES.get(status, "This went wrong"), reason), status)

@@ -13,9 +13,19 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fathom.errors import InputError
-from fathom.learn.engine.figure import FILE, Choice, Control, FigureHead, Place, Slider, Switch, read_figures
+from fathom.learn.engine.figure import (
+    FILE,
+    Choice,
+    Control,
+    FigureHead,
+    Place,
+    Slider,
+    Switch,
+    Typed,
+    read_figures,
+)
 from fathom.learn.engine.topic import Head
-from fathom.learn.web import prose
+from fathom.learn.web import prose, typed
 from fathom.learn.web.code import fence
 
 SPEEDS = ((20, "full speed"), (6, "slow"), (2, "very slow"))  # frames a second
@@ -91,6 +101,8 @@ def control(head: FigureHead, name: str, value: Any) -> str:
             f'<label class="switch"><input type="checkbox" name="{key}" value="on"{checked}>'
             f" {escape(made.label)}</label>"
         )
+    if isinstance(made, Typed):
+        return typed.field(head, name, value)
     if isinstance(made, Place):
         left, right, bottom, top = made.box
         return slider(f"{key}.x", f"{made.label}, across", left, right, value[0]) + slider(
@@ -139,6 +151,9 @@ def settings_of(head: FigureHead, query: Query) -> dict[str, Any]:
             given[name] = 10.0 ** min(read, 300.0) if made.logarithmic else read
         elif isinstance(made, Choice) and key in query:
             given[name] = query[key]
+        elif isinstance(made, Typed):
+            found = typed.given(made, key, query)
+            given |= {} if found is None else {name: found}
     return head.settings(given)
 
 
@@ -159,5 +174,7 @@ def asked(head: FigureHead, settings: Mapping[str, Any]) -> Iterator[tuple[str, 
             yield key, f"{math.log10(value) if made.logarithmic else value:.6g}"
         elif isinstance(made, Choice):
             yield key, value
+        elif isinstance(made, Typed):
+            yield from typed.sent(made, key, value)
         elif value:
             yield key, "on"

@@ -13,7 +13,7 @@ export class LearnFigure extends HTMLElement {
   connectedCallback() {
     this.live = this.hasAttribute("data-live");
     this.controls.addEventListener("submit", (event) => event.preventDefault());
-    this.controls.addEventListener("input", () => this.moved());
+    this.controls.addEventListener("input", (event) => this.typed(/** @type {Element} */ (event.target)));
     this.picture.addEventListener("pointerdown", (event) => this.grab(event));
     if (this.live) {
       const buttons = /** @type {HTMLElement} */ (this.querySelector(".buttons"));
@@ -66,6 +66,17 @@ export class LearnFigure extends HTMLElement {
     } else if (wanted === "anew") {
       this.play({ frames: 1, anew: true });
     }
+  }
+
+  /**
+   * What was typed is looked at: the choice between it and what is given follows.
+   * @param {Element} field
+   */
+  typed(field) {
+    const [name, option] = field.closest("[data-chooses]")?.getAttribute("data-chooses")?.split("=") ?? [];
+    const choice = name && this.controls.elements.namedItem(name);
+    if (choice && option) /** @type {HTMLSelectElement} */ (choice).value = option;
+    this.moved();
   }
 
   /** A control moved: what is shown belongs to other settings now. */
@@ -136,9 +147,10 @@ export class LearnFigure extends HTMLElement {
     this.show();
     try {
       const address = `${this.dataset.address}/${this.stage}`;
-      const answer = await fetch(address, { method: "POST", body, signal: mine.signal });
-      if (!answer.ok || !answer.body) throw new Error("refused");
-      for await (const [kind, said] of events(answer.body)) {
+      const headers = { accept: "text/event-stream" };
+      const answer = await fetch(address, { method: "POST", body, headers, signal: mine.signal });
+      if (!answer.ok || !answer.body) this.said.textContent = await answer.text(); // why this cannot be drawn
+      else for await (const [kind, said] of events(answer.body)) {
         if (mine.signal.aborted) return;
         if (kind === "frame") this.draw(said);
         else this.finish(said.reason);

@@ -1,0 +1,139 @@
+"""Controls that are filled by hand: what they take, what they refuse and why, and their fields."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.learn.asking import Browser
+from tests.learn.test_web_pages import Checked
+from torch.utils.flop_counter import FlopCounterMode
+
+from fathom.errors import InputError
+from fathom.fundamentals.attention.multi_head import MultiHeadAttention
+from fathom.fundamentals.attention.scaled_dot_product import attend, attention_weights
+from fathom.learn.engine import curriculum
+from fathom.learn.engine.figure import FigureHead, choice, load_figures, read_figures
+from fathom.learn.engine.typed import text
+from fathom.learn.web import figures
+
+SENTENCE = text("one two", 20, "the sentence", words=3, chooses=("which", "mine"))
+CHOICE = choice(("given", "mine"), "given", "which")
+HEAD = FigureHead("f", "A figure.", {"which": CHOICE, "sentence": SENTENCE}, live=False)
+HOSTILE: tuple[Any, ...] = (
+    None, True, 7, 10**400, float("nan"), float("inf"), b"x", {}, [], [[]], {"a": [1]}, object(), "x" * 10**7,
+    ["x"] * 10**6, "\ud800", "\x00", "a\nb", "a\u202eb",
+)  # fmt: skip
+
+
+def refused(control: Any, value: Any) -> str:
+    """The reason; it may not repeat what is long."""
+    with pytest.raises(InputError) as told:
+        control.read(value)
+    assert len(str(told.value)) < 200
+    return str(told.value)
+
+
+def fields_and_back(head: FigureHead, name: str, value: Any) -> None:
+    """A value goes into the fields of the form, which have names for everyone, and comes back."""
+    settings = head.settings({name: value})
+    fields = dict(figures.asked(head, settings))
+    assert figures.settings_of(head, fields) == settings == head.settings(settings)
+    html = figures.control(head, name, settings[name])
+    Checked(html)
+    assert f'name="f.{name}' in html and ("<label" in html or "<legend" in html)
+
+
+# -- a text ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_text_refuses_what_is_none(value: Any) -> None:
+    assert refused(SENTENCE, value).startswith("the sentence ")
+
+
+def test_a_text_says_what_is_wrong() -> None:
+    assert refused(SENTENCE, 5) == "the sentence takes a text; 5 was given"
+    assert refused(SENTENCE, "x" * 21) == "the sentence takes at most 20 characters, not 21"
+    assert refused(SENTENCE, "a\tb").endswith("'\\t' is none")
+    assert refused(SENTENCE, "  ") == "the sentence is empty: type something"
+    assert refused(SENTENCE, "a b c d") == "the sentence takes at most 3 words, not 4"
+    assert SENTENCE.read("  añb   👍 ") == "añb 👍"
+
+
+@pytest.mark.parametrize("value", ["a", "<b>'\"&", "x=1&f.which=mine", "ä 字 %20"])
+def test_a_text_goes_through_the_form_as_it_is(value: str) -> None:
+    fields_and_back(HEAD, "sentence", value)
+    assert "<b>" not in figures.control(HEAD, "sentence", value)
+
+
+def test_extremes_of_what_is_typed_are_looked_at() -> None:
+    """Else a figure would draw what is given, and nobody would see that its own fails."""
+    found = [settings for settings in HEAD.extremes() if "sentence" in settings]
+    assert len(found) == 3 and all(settings["which"] == "mine" for settings in found)
+    assert [len(settings["sentence"]) for settings in found] == [1, 20, 20]
+    assert all(HEAD.settings(settings) for settings in found)
+    for folder in (head.folder for head in curriculum.heads().values() if head.folder):
+        for drawn in read_figures(folder).values():
+            for settings in drawn.extremes():
+                assert set(drawn.settings(settings)) == set(drawn.controls)
+
+
+# -- attention: a sentence of one's own -------------------------------------------------------------------
+LOOK = load_figures(curriculum.TOPICS / "attention")["look"]
+
+
+def test_words_of_ones_own_look_at_each_other() -> None:
+    own = {"sentence": "my own", "mine": "A bird sang before they tasted It!", "word": 7}
+    (drawn,) = LOOK.frames(own)
+    marks: list[Any] = [panel.marks[0] for panel in drawn.panels]
+    tokens, table, kinds = marks
+    assert tokens.words == ("A", "bird", "sang", "before", "they", "tasted", "It!")
+    assert sum(tokens.weights) == pytest.approx(1, abs=0.01) and len(table.values) == 7
+    assert [max(range(4), key=lambda row: kinds.values[row][word]) for word in (1, 4, 5, 6)] == [1, 0, 2, 0]
+    assert drawn.say.startswith("'It!' takes the most") and "counts as a pronoun" in drawn.say
+    (other,) = LOOK.frames(own | {"mine": "one"})
+    assert other.say.startswith("'one' takes the most, 100%")
+
+
+def test_a_sentence_in_the_address_is_drawn_and_markup_stays_text(tmp_path: Path) -> None:
+    browser = Browser(tmp_path)
+    query = "look.sentence=my+own&look.mine=%3Cscript%3Ealert(1)%3C/script%3E+barked"
+    page = browser.get(f"/topic/attention?{query}").text
+    assert 'value="&lt;script&gt;alert(1)&lt;/script&gt; barked"' in page and "<script>alert" not in page
+    told = browser.get("/topic/attention?look.mine=" + "a+" * 11)
+    assert told.status == 400 and "my own sentence takes at most 10 words, not 11" in told.text
+
+
+def test_who_asks_for_frames_is_told_the_reason_alone(tmp_path: Path) -> None:
+    browser, path = Browser(tmp_path), "/figure/attention/look/0123456789ab"
+    for given, said in (("x" * 81, "at most 80 characters, not 81"), ("", "is empty: type something")):
+        told = browser.post(path, {"look.mine": given}, accept="text/event-stream")
+        assert told.status == 400 and told.text.endswith(said) and "<" not in told.text
+    assert browser.post(path, {"look.mine": "x" * 10**6 * 2}, accept="text/event-stream").status == 400
+
+
+# -- attention: what each line costs -----------------------------------------------------------------------
+def counted(run: Any) -> int:
+    """Multiply-adds, as torch counts them: it takes each for two."""
+    with FlopCounterMode(display=False) as counter, torch.nn.attention.sdpa_kernel([
+        torch.nn.attention.SDPBackend.MATH
+    ]):  # fmt: skip
+        run()
+    return counter.get_total_flops() // 2
+
+
+def test_the_page_of_attention_says_what_each_line_costs() -> None:
+    page = (curriculum.TOPICS / "attention" / "topic.md").read_text(encoding="utf-8")
+    code = page.partition("## The real code")[2].partition("## Exercises")[0]
+    for quoted in re.findall(r"^(\w[^|\n]+) \| [^\n]+$", code, re.MULTILINE):
+        names = [word for word in re.findall(r"[\w.]{4,}\(?", quoted) if word in code.partition("| Line")[2]]
+        assert names or "t (g e)" in quoted or "b k t e" in quoted, quoted
+    places, width, heads = 12, 8, 2
+    query = torch.randn(places, width)
+    assert counted(lambda: attention_weights(query, query, causal=True)) == places**2 * width
+    assert counted(lambda: attend(query[None, None], query[None, None], query[None, None])) == (
+        2 * places**2 * width
+    )
+    layer = MultiHeadAttention(width, heads).eval()
+    assert counted(lambda: layer(query[None])) == 4 * places * width**2 + 2 * places**2 * width
+    assert "$4 T d^2 + 2 T^2 d$ multiply-adds" in code and "The products cost the same" in page
