@@ -15,7 +15,7 @@ from fathom.fundamentals.attention.multi_head import MultiHeadAttention
 from fathom.fundamentals.attention.scaled_dot_product import attend, attention_weights
 from fathom.learn.engine import curriculum
 from fathom.learn.engine.figure import FigureHead, choice, load_figures, read_figures
-from fathom.learn.engine.typed import text
+from fathom.learn.engine.typed import drawing, numbers, text
 from fathom.learn.web import figures
 
 SENTENCE = text("one two", 20, "the sentence", words=3, chooses=("which", "mine"))
@@ -83,7 +83,7 @@ LOOK = load_figures(curriculum.TOPICS / "attention")["look"]
 
 
 def test_words_of_ones_own_look_at_each_other() -> None:
-    own = {"sentence": "my own", "mine": "A bird sang before they tasted It!", "word": 7}
+    own = {"sentence": "your own", "mine": "A bird sang before they tasted It!", "word": 7}
     (drawn,) = LOOK.frames(own)
     marks: list[Any] = [panel.marks[0] for panel in drawn.panels]
     tokens, table, kinds = marks
@@ -97,11 +97,11 @@ def test_words_of_ones_own_look_at_each_other() -> None:
 
 def test_a_sentence_in_the_address_is_drawn_and_markup_stays_text(tmp_path: Path) -> None:
     browser = Browser(tmp_path)
-    query = "look.sentence=my+own&look.mine=%3Cscript%3Ealert(1)%3C/script%3E+barked"
+    query = "look.sentence=your+own&look.mine=%3Cscript%3Ealert(1)%3C/script%3E+barked"
     page = browser.get(f"/topic/attention?{query}").text
     assert 'value="&lt;script&gt;alert(1)&lt;/script&gt; barked"' in page and "<script>alert" not in page
     told = browser.get("/topic/attention?look.mine=" + "a+" * 11)
-    assert told.status == 400 and "my own sentence takes at most 10 words, not 11" in told.text
+    assert told.status == 400 and "your own sentence takes at most 10 words, not 11" in told.text
 
 
 def test_who_asks_for_frames_is_told_the_reason_alone(tmp_path: Path) -> None:
@@ -110,6 +110,97 @@ def test_who_asks_for_frames_is_told_the_reason_alone(tmp_path: Path) -> None:
         told = browser.post(path, {"look.mine": given}, accept="text/event-stream")
         assert told.status == 400 and told.text.endswith(said) and "<" not in told.text
     assert browser.post(path, {"look.mine": "x" * 10**6 * 2}, accept="text/event-stream").status == 400
+
+
+# -- numbers, and a drawing -----------------------------------------------------------------------------
+TABLE = numbers(((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)), -9.0, 9.0, 0.01, "the table")
+SQUARE = drawing(("010", "000", "111"), "the square")
+GRIDS = FigureHead("f", "A figure.", {"table": TABLE, "square": SQUARE}, live=False)
+WRONG: tuple[Any, ...] = (
+    *HOSTILE, [[1, 2, 3]], [[1, 2, 3], [4, 5]], [[1, 2, 3], 7], [[1, 2, 3]] * 10**5, [[1, 2, 3], [1] * 10**6],
+    [[1, 2, 3], [4, 5, "6"]], [[1, 2, 3], [4, 5, None]], [[1, 2, 3], [4, 5, True]],
+    [[1, 2, 3], [4, 5, float("nan")]], [[1, 2, float("-inf")], [4, 5, 6]], [[1, 2, 3], [4, 5, [6]]],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", WRONG)
+def test_a_table_of_numbers_refuses_what_is_none(value: Any) -> None:
+    assert refused(TABLE, value).startswith("the table")
+    assert refused(SQUARE, value).startswith("the square takes 3 rows of 3 signs, each 0 or 1")
+
+
+def test_numbers_say_which_of_them_is_wrong_and_are_held_in_their_range() -> None:
+    assert (
+        refused(TABLE, [[1, 2, 3], [4, 5, "6"]]) == "the table, row 2, column 3 takes a number; '6' was given"
+    )
+    read = TABLE.read([[10**400, -1e308, 0.123456], [-0.001, 1, 2.666]])
+    assert read == ((9.0, -9.0, 0.12), (0.0, 1.0, 2.67)) and str(read[1][0]) == "0.0"
+    for rows in (
+        ["012", "000", "000"],
+        ["01", "000", "000"],
+        ["0100", "000", "000"],
+        ["\u0660" * 3, "000", "000"],
+    ):
+        assert "a row was" in refused(SQUARE, rows)
+
+
+def test_numbers_and_a_drawing_go_through_the_form() -> None:
+    fields_and_back(GRIDS, "table", ((0.11, -9, 9), (0, -0.5, 1)))
+    fields_and_back(GRIDS, "square", ("111", "000", "101"))
+    for settings in GRIDS.extremes():
+        (name,) = settings
+        fields_and_back(GRIDS, name, settings[name])
+    html = figures.control(GRIDS, "table", TABLE.start)
+    assert html.count('type="number"') == 6 and 'aria-label="the table, row 2, column 3"' in html
+    assert "Drawing needs a script" in figures.control(GRIDS, "square", SQUARE.start)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"f.table.0.0": "1"}, "the table, row 1, column 2 takes a number; nothing was given"),
+        ({"f.table.0.0": "x" * 10**5}, "row 1, column 1 takes a number; xxxx"),
+        ({f"f.table.{r}.{c}": "nan" for r in range(2) for c in range(3)}, "takes a number; nan was given"),
+        ({f"f.table.{r}.{c}": "1e999" for r in range(2) for c in range(3)}, "takes a number; inf was given"),
+        ({"f.square": "111"}, "the square takes 3 rows"),
+        ({"f.square": "111-000-101-"}, "the square takes 3 rows"),
+        ({"f.square": "1" * 10**7}, "the square takes 3 rows"),
+        ({"f.square": ""}, "the square takes 3 rows"),
+    ],
+)
+def test_fields_that_hold_no_grid_are_refused(query: dict[str, str], said: str) -> None:
+    with pytest.raises(InputError, match=said) as told:
+        figures.settings_of(GRIDS, query)
+    assert len(str(told.value)) < 200
+
+
+CONVOLUTION = load_figures(curriculum.TOPICS / "convolution")
+
+
+def test_the_kernel_of_ones_own_is_the_one_that_slides() -> None:
+    """As a given kernel, if the numbers are the same; and the nine products add up to the output."""
+    same = ((-1, -1, -1), (-1, 8, -1), (-1, -1, -1))
+    for name in ("window", "picture"):
+        given, own = (
+            next(CONVOLUTION[name].frames(settings))
+            for settings in ({"kernel": "outline"}, {"kernel": "your own", "weights": same})
+        )
+        assert given == own
+    (shown,) = CONVOLUTION["window"].frames({"kernel": "your own", "down": 2, "across": 1})
+    marks: list[Any] = [panel.marks[0] for panel in shown.panels]
+    products, output = marks[1].values[6:], marks[2].values
+    assert (
+        sum(map(sum, products)) == output[2][1] and f"add up to {output[2][1]:.2f}" in shown.panels[1].title
+    )
+
+
+def test_what_is_drawn_is_the_picture() -> None:
+    one = ("1" + "0" * 13, *["0" * 14] * 13)
+    (drawn,) = CONVOLUTION["picture"].frames({"picture": "your own", "drawn": one})
+    mark: Any = drawn.panels[0].marks[0]
+    (cells,) = mark.pictures
+    assert [len(cells), sum(map(sum, cells)), cells[1][1], cells[2][2]] == [28, 4, 1, 0]
+    assert drawn.say.endswith("You drew 1 of 196 cells.")
 
 
 # -- attention: what each line costs -----------------------------------------------------------------------

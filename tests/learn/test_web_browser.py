@@ -402,10 +402,10 @@ def test_a_sentence_of_ones_own_is_typed_by_keys(browser: Any, state: tuple[str,
     visit.page.keyboard.press("Control+a")
     visit.page.keyboard.type("a fox <b>ran</b> because it fell")
     visit.page.wait_for_function(SAYS, arg=["look", "'it' takes the most, 48%, from 'fox'"])
-    assert visit.page.locator('[name="look.sentence"]').input_value() == "my own"
+    assert visit.page.locator('[name="look.sentence"]').input_value() == "your own"
     assert "<b>ran</b>" in visit.page.locator("#figure-look .panel.tokens").text_content()
     visit.page.keyboard.type(" a b c d e")
-    visit.page.wait_for_function(SAYS, arg=["look", "my own sentence takes at most 10 words, not 11"])
+    visit.page.wait_for_function(SAYS, arg=["look", "your own sentence takes at most 10 words, not 11"])
     visit.page.keyboard.press("Control+a")
     visit.page.keyboard.type("she sang it")
     visit.page.wait_for_function(SAYS, arg=["look", "counts as a pronoun"])
@@ -414,6 +414,41 @@ def test_a_sentence_of_ones_own_is_typed_by_keys(browser: Any, state: tuple[str,
     visit.complaints.clear()
     visit.page.reload()
     visit.page.wait_for_function(SAYS, arg=["look", "counts as a pronoun"])
+    visit.close()
+
+
+def test_a_kernel_is_written_and_a_picture_drawn(browser: Any, state: tuple[str, Any]) -> None:
+    """By keys: a number, a step through the cells, a sign. Then by pointer, over several cells; then none."""
+    visit = Visit(browser, *state)
+    page, cell = visit.page, "#figure-picture [role=gridcell]"
+    visit.open("/topic/convolution#figure-picture")
+    page.locator("#figure-picture .panel").first.wait_for()
+    visit.tab_to('[name="picture.weights.2.2"]')
+    page.keyboard.type("7")
+    page.wait_for_function(SAYS, arg=["picture", "-1.95 to 8.91"])
+    assert page.locator('[name="picture.kernel"]').input_value() == "your own"
+    assert page.locator("#figure-picture .panel.matrix").text_content().endswith("7")
+    visit.tab_to(cell)
+    for key in ("ArrowUp", "ArrowDown", "End", "ArrowRight", "ArrowLeft", " "):
+        page.keyboard.press(key)
+    page.wait_for_function(SAYS, arg=["picture", "You drew 55 of 196 cells"])
+    assert page.evaluate("document.activeElement.ariaLabel") == "row 2, column 13"
+    assert page.locator('[name="picture.picture"]').input_value() == "your own"
+    first, last = (page.locator(cell).nth(place).bounding_box() for place in (0, 13))
+    page.mouse.move(first["x"] + 3, first["y"] + 3)
+    page.mouse.down()
+    page.mouse.move(last["x"] + 3, last["y"] + 3, steps=60)
+    page.mouse.up()
+    page.wait_for_function(SAYS, arg=["picture", "You drew 69 of 196 cells"])
+    page.wait_for_url("**picture.drawn=11111111111111-00000000000010-*")
+    assert visit.stumbling() == []
+    page.reload()
+    page.wait_for_function(SAYS, arg=["picture", "You drew 69 of 196 cells"])
+    page.locator("#figure-picture").get_by_role("button", name="Clear").click()
+    page.wait_for_function(SAYS, arg=["picture", "You drew 0 of 196 cells"])
+    page.locator('[name="picture.weights.0.0"]').fill("")
+    page.wait_for_function(SAYS, arg=["picture", "your own kernel, row 1, column 1 takes a number; nothing"])
+    visit.complaints = [said for said in visit.complaints if "400" not in said]
     visit.close()
 
 

@@ -16,7 +16,6 @@ words are, stand in ``typed``.
 import ast
 import importlib.util
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Any
 
 from fathom.errors import InputError, unknown
 from fathom.learn.engine.marks import Frame
-from fathom.learn.engine.typed import Text, shown, text
+from fathom.learn.engine.typed import Drawing, Numbers, Text, drawing, held, numbers, text
 
 ROWS = ("LP07",)  # of the inventory: a dozen of them and more run the library in the browser
 FILE = "figure.py"
@@ -45,12 +44,8 @@ class Slider:
     logarithmic: bool = False
 
     def read(self, value: Any) -> float | int:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{self.label} takes a number; {shown(value)} was given")
-        if isinstance(value, float) and not math.isfinite(value):  # a whole number may be too long for it
-            raise InputError(f"{self.label} takes a number; {value!r} was given")
-        held = min(max(value, self.low), self.high)
-        return round(held) if self.step == 1 else float(held)
+        found = held(value, self.low, self.high, self.label)
+        return round(found) if self.step == 1 else found
 
     def extremes(self) -> list[Any]:
         return [self.low, self.high]
@@ -109,7 +104,7 @@ class Place:
         return [(left, bottom), (right, top)]
 
 
-Typed = Text
+Typed = Text | Numbers | Drawing
 Control = Slider | Choice | Switch | Place | Typed
 
 
@@ -138,7 +133,8 @@ def point(x: float, y: float, box: tuple[float, float, float, float], label: str
 
 
 MAKERS: dict[str, Callable[..., Control]] = {
-    maker.__name__: maker for maker in (slider, log_slider, whole, choice, switch, point, text)
+    maker.__name__: maker
+    for maker in (slider, log_slider, whole, choice, switch, point, text, numbers, drawing)
 }
 
 

@@ -1,13 +1,16 @@
 """Controls that are filled by hand, as fields of a form; and what the fields hold, as settings.
 
 They work as the others do: without a script they are sent with the form, and with one each change is drawn.
+Only a drawing is made by a script; without it the one that it begins with stays.
 """
 
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from fathom.learn.engine.figure import FigureHead, Typed
+from fathom.errors import InputError
+from fathom.learn.engine.figure import Drawing, FigureHead, Numbers, Text, Typed
+from fathom.learn.engine.typed import place
 
 Query = Mapping[str, str]
 
@@ -17,19 +20,68 @@ def field(head: FigureHead, name: str, value: Any) -> str:
     made = head.controls[name]
     assert isinstance(made, Typed)
     key = f"{head.name}.{name}"
-    chosen = f"{head.name}.{made.chooses[0]}={made.chooses[1]}" if made.chooses[0] else ""
-    told = f' data-chooses="{escape(chosen)}"' if chosen else ""
+    chosen = f"{head.name}.{made.chooses[0]}={made.chooses[1]}"
+    told = f' data-chooses="{escape(chosen)}"' if made.chooses[0] else ""
+    if isinstance(made, Text):
+        return (
+            f'<label class="broad"{told}>{escape(made.label)} <input type="text" name="{key}"'
+            f' maxlength="{made.longest}" value="{escape(value)}" autocomplete="off" spellcheck="false">'
+            "</label>"
+        )
+    inside = grid(made, key, value) if isinstance(made, Numbers) else canvas(made, key, value)
+    label = escape(made.label)
+    return f'<fieldset class="grid" aria-label="{label}"{told}><legend>{label}</legend>{inside}</fieldset>'
+
+
+def grid(made: Numbers, key: str, value: Any) -> str:
+    """A field for each number. Keys go up and down by one; any number of the range can be typed."""
+    ends = f'min="{made.low:g}" max="{made.high:g}" step="any"'
+    rows = (
+        "".join(
+            f'<input type="number" name="{key}.{r}.{c}" {ends} value="{number:g}"'
+            f' aria-label="{escape(made.label)}, {place(r, c)}">'
+            for c, number in enumerate(row)
+        )
+        for r, row in enumerate(value)
+    )
+    return "".join(f"<div>{row}</div>" for row in rows)
+
+
+def canvas(made: Drawing, key: str, value: Any) -> str:
+    """The cells are made by the script of this element, of what the hidden field holds."""
     return (
-        f'<label class="broad"{told}>{escape(made.label)} <input type="text" name="{key}"'
-        f' maxlength="{made.longest}" value="{escape(value)}" autocomplete="off" spellcheck="false"></label>'
+        f'<learn-drawing data-label="{escape(made.label)}">'
+        f'<input type="hidden" name="{key}" value="{"-".join(value)}"></learn-drawing>'
+        "<noscript>Drawing needs a script; this is the picture to begin with.</noscript>"
     )
 
 
 def given(made: Typed, key: str, query: Query) -> Any:
     """What the fields of a control hold; None where they were not sent."""
+    if isinstance(made, Numbers):
+        names = [[f"{key}.{r}.{c}" for c in range(made.size[1])] for r in range(made.size[0])]
+        if not any(name in query for row in names for name in row):
+            return None
+        return [
+            [one(query, name, f"{made.label}, {place(r, c)}") for c, name in enumerate(row)]
+            for r, row in enumerate(names)
+        ]
+    if isinstance(made, Drawing) and key in query:
+        return query[key][: made.side * (made.side + 1)].split("-")  # a sign too many is still seen
     return query.get(key)
+
+
+def one(query: Query, name: str, label: str) -> float:
+    written = query.get(name, "").strip()
+    try:
+        return float(written[:40])
+    except ValueError:
+        raise InputError(f"{label} takes a number; {written[:40] or 'nothing'} was given") from None
 
 
 def sent(made: Typed, key: str, value: Any) -> Iterator[tuple[str, str]]:
     """The fields that give this value."""
-    yield key, value
+    if isinstance(made, Numbers):
+        yield from ((f"{key}.{r}.{c}", f"{n:g}") for r, row in enumerate(value) for c, n in enumerate(row))
+    else:
+        yield key, "-".join(value) if isinstance(made, Drawing) else value

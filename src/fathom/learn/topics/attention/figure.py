@@ -71,17 +71,17 @@ def cut(word: str, longest: int) -> str:
     return word if len(word) <= longest else word[: longest - 1] + "…"
 
 
-OWN = "my own"
+OWN = "your own"
 
 
 @figure(
     sentence=choice(
         ("the cat slept because it was tired", "she read the letter and kept it",
-         "the cup broke because it fell down", "my own"),
+         "the cup broke because it fell down", "your own"),
         "the cat slept because it was tired", "sentence",
     ),
-    mine=text("the dog barked because it saw a fox", 80, "my own sentence", words=10,
-              chooses=("sentence", "my own")),
+    mine=text("the dog barked because it saw a fox", 80, "your own sentence", words=10,
+              chooses=("sentence", "your own")),
     word=whole(1, 10, 5, "the word that looks"),
     head=choice(
         ("what a pronoun stands for", "the word before", "words of my kind"),
