@@ -14,7 +14,9 @@ from fathom.errors import InputError
 from fathom.fundamentals.attention.multi_head import MultiHeadAttention
 from fathom.fundamentals.attention.scaled_dot_product import attend, attention_weights
 from fathom.learn.engine import curriculum
+from fathom.learn.engine import table as tables
 from fathom.learn.engine.figure import FigureHead, choice, load_figures, read_figures
+from fathom.learn.engine.table import table
 from fathom.learn.engine.typed import drawing, numbers, text
 from fathom.learn.web import figures
 
@@ -201,6 +203,119 @@ def test_what_is_drawn_is_the_picture() -> None:
     (cells,) = mark.pictures
     assert [len(cells), sum(map(sum, cells)), cells[1][1], cells[2][2]] == [28, 4, 1, 0]
     assert drawn.say.endswith("You drew 1 of 196 cells.")
+
+
+# -- a table of one's own ---------------------------------------------------------------------------------
+EXAMPLE = "x,y,kind\n1,2,a\n2,1,b\n3,5,a\n4,-1e2,b\n"
+OWN = table(EXAMPLE, "the data", chooses=("which", "mine"))
+TABLES = FigureHead("f", "A figure.", {"which": CHOICE, "data": OWN}, live=True)
+
+
+@pytest.mark.parametrize("value", [*HOSTILE, "", "\n" * 1000, "1,2,a\n" * 20000, "ä" * 40000, ",,,\n" * 9])
+def test_a_table_refuses_what_is_none(value: Any) -> None:
+    assert refused(OWN, value).startswith("the data")
+
+
+def test_a_table_is_measured_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing looks into a text that is too long."""
+    monkeypatch.setattr(tables, "labelled", lambda text: pytest.fail("it was read"))
+    for value in ("x" * (64 * 1024 + 1), "ä" * (32 * 1024 + 1), "1,2,a\n" * 10**6, b"1,2,a", None):
+        assert "64 KiB" in refused(OWN, value) or "takes the text of a CSV" in refused(OWN, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1,2,a\n2,3,b\n3,4,a\n", "from 4 to 500 rows, not 3"),
+        ("x,y,kind\n" + "1,2,a\n2,1,b\n" * 251, "at most 500 rows, not 503"),
+        ("1,2,a\n2,1,b\n" * 250 + "1,2,a\n", "from 4 to 500 rows, not 501"),
+        (EXAMPLE + "nan,1,a\n", "line 6: 'nan' is no number"),
+        (EXAMPLE + "1_0,1,a\n", "line 6: '1_0' is no number"),
+        (EXAMPLE + "0x10,1,a\n", "'0x10' is no number"),
+        (EXAMPLE + "\u0661,1,a\n", "is no number"),
+        (EXAMPLE + '"1,5",1,a\n', "line 6: '1,5' is no number; write it as 1.5"),
+        (EXAMPLE + "1e13,1,a\n", "line 6: '1e13' is too large"),
+        (EXAMPLE + "1e999,1,a\n", "line 6: '1e999' is too large"),
+        (EXAMPLE + "\n\n1,2\n", "line 8 has 2 cells"),
+        (EXAMPLE + "1,2,a,b\n", "line 6 has 4 cells"),
+        (EXAMPLE + "1,2,\n", "line 6 has no class"),
+        (EXAMPLE + "1,2,c\n", "two classes; there are 3: 'a', 'b', 'c'"),
+        (EXAMPLE + "1,2," + "c" * 41, "line 6 has a cell of more than 40 characters"),
+        (EXAMPLE + '1,2,"a\n', "line 6 cannot be read"),
+        (EXAMPLE + "1,2,a\x00\n", "there is a sign '\\x00' in it"),
+        ("PK\x03\x04" + EXAMPLE, "save the table as a CSV"),
+        (EXAMPLE.replace(",b", ",a"), "two classes; there are 1: 'a'"),
+        ("1,2,a\n1,3,b\n1,5,a\n1,4,b\n", "all numbers of 'first column' are equal"),
+        ("u,v,w\n3,1e12,a\n1,1e12,b\n2,1e12,a\n5,1e12,b\n", "all numbers of 'v' are equal"),
+    ],
+)
+def test_a_table_says_what_is_wrong_and_where(text: str, said: str) -> None:
+    assert said in refused(OWN, text)
+
+
+def test_a_table_is_read_as_people_write_it() -> None:
+    for sep in (",", ";", "\t"):
+        for head, columns in (
+            ("", ("first column", "second column")),
+            ("long, wide, kind\n", ("long", "wide")),
+        ):
+            rows = ' 1, +2 ,b\r\n\n.5,-1e2,a\r\n3.,4,"b"\n5,6,a'
+            read = tables.labelled("\ufeff" + (head + rows).replace(",", sep))
+            assert read.columns == columns and read.names == ("a", "b") and read.classes == (1, 0, 1, 0)
+            assert read.points == ((1.0, 2.0), (0.5, -100.0), (3.0, 4.0), (5.0, 6.0))
+    assert OWN.read(EXAMPLE.replace("\n", "\r\n")) == EXAMPLE == OWN.example
+    few, many = OWN.extremes()
+    assert len(tables.labelled(few).points) == 4 and len(tables.labelled(many).points) == 500
+
+
+def test_a_table_is_taken_from_no_address_and_put_into_none() -> None:
+    other = EXAMPLE.replace("a", "c")
+    assert figures.settings_of(TABLES, {"f.data": other})["data"] == EXAMPLE
+    assert figures.settings_of(TABLES, {"f.data": other}, private=True)["data"] == other
+    assert dict(figures.asked(TABLES, TABLES.settings({"data": other}))) == {"f.which": "given"}
+    html = figures.control(TABLES, "data", "</textarea><b>")
+    Checked(html)
+    assert "disabled" in html and "<b>" not in html and html.count("<label") == 2
+
+
+def test_the_program_below_a_figure_reads_a_table_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = load_figures(curriculum.TOPICS / "mlp")["boundary"]
+    given = drawn.head.settings({"data": "your own", "mine": EXAMPLE})
+    program = figures.script(drawn.head, given, "mlp")
+    assert "kind" not in program and 'Path("mine.csv")' in program
+    assert "Path" not in figures.script(drawn.head, drawn.head.settings({}), "mlp")
+    (tmp_path / "mine.csv").write_text(EXAMPLE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(program, {})
+    assert capsys.readouterr().out.splitlines() == [frame.say for frame in drawn.frames(given)]
+
+
+def test_the_network_learns_a_table_as_it_was_standardised() -> None:
+    drawn = load_figures(curriculum.TOPICS / "mlp")["boundary"]
+    *_, last = drawn.frames({"data": "your own"})
+    mark: Any = last.panels[0].marks[1]
+    x = torch.tensor(mark.points)
+    assert x.mean(0).abs().max() < 1e-4 and (x.std(0, correction=0) - 1).abs().max() < 1e-4
+    assert last.panels[0].x == "length, standardised" and "100% of the points are on" in last.say
+    assert "12 points: dots are mouse, squares are rat" in last.say
+    far = next(drawn.frames({"data": "your own", "mine": drawn.head.controls["mine"].extremes()[1]}))
+    reach = far.panels[0].x_range
+    assert reach and all(abs(part) < reach[1] for point in far.panels[0].marks[1].points for part in point)  # type: ignore[attr-defined]
+
+
+def test_a_table_is_posted_past_the_same_gate_and_within_the_same_limits(tmp_path: Path) -> None:
+    browser, path = Browser(tmp_path), "/figure/mlp/boundary/0123456789ab"
+    given = {"boundary.data": "your own", "boundary.mine": EXAMPLE, "frames": "1"}
+    assert browser.post(path, given, origin="http://example.org").status == 403
+    assert browser.post(path, given, origin=None).status == 403
+    assert browser.post(path, given, cookie=None).status == 401
+    for wrong, said in (("1,2,a\n" * 11000, "at most 64 KiB"), ("1,2\n", "line 1 has 2 cells")):
+        told = browser.post(path, given | {"boundary.mine": wrong}, accept="text/event-stream")
+        assert told.status == 400 and said in told.text and len(told.text) < 200
+    assert browser.post(path, given | {"boundary.mine": "x" * 10**7}).status == 400
+    assert not list(tmp_path.rglob("*mine*"))
 
 
 # -- attention: what each line costs -----------------------------------------------------------------------

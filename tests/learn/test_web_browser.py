@@ -452,6 +452,60 @@ def test_a_kernel_is_written_and_a_picture_drawn(browser: Any, state: tuple[str,
     visit.close()
 
 
+def test_a_table_of_ones_own_is_learned(browser: Any, state: tuple[str, Any], tmp_path: Path) -> None:
+    """From a file, and pasted; a fault is told; nothing of it stands in the address."""
+    visit = Visit(browser, *state)
+    page, figure = visit.page, visit.page.locator("#figure-boundary")
+    visit.open("/topic/mlp#figure-boundary")
+    figure.locator(".panel").first.wait_for()
+    file = tmp_path / "pets.csv"
+    file.write_text("long,wide,pet\n1,2,cat\n2,3,cat\n5,1,dog\n4,2,dog\n6,1.5,dog\n", encoding="utf-8")
+    figure.locator("[type=file]").set_input_files(file)
+    page.wait_for_function(SAYS, arg=["boundary", "5 points: dots are cat, squares are dog"])
+    assert page.locator('[name="boundary.data"]').input_value() == "your own"
+    figure.get_by_role("button", name="Run").click()
+    page.wait_for_function(SAYS, arg=["boundary", "step 400:"])
+    assert "long, standardised" in figure.locator(".panel").first.text_content()
+    figure.locator("textarea").fill("1,2,cat\n" * 4 + "2,x,dog")
+    page.wait_for_function(SAYS, arg=["boundary", "your own data: line 5: 'x' is no number"])
+    file.write_bytes(b"1,2,a\n" * 11000)
+    figure.locator("[type=file]").set_input_files(file)
+    page.wait_for_function(SAYS, arg=["boundary", "pets.csv has more than 64 KiB"])
+    figure.locator("textarea").evaluate("""(area) => {
+      area.value = "1 2 3 4\\n".repeat(9000);
+      area.dispatchEvent(new Event("input", { bubbles: true }));
+    }""")
+    page.wait_for_function(SAYS, arg=["boundary", "your own data takes at most 64 KiB"])
+    page.wait_for_url("**boundary.data=your+own*")
+    assert "cat" not in page.url and "mine" not in page.url
+    visit.complaints = [said for said in visit.complaints if "400" not in said]
+    visit.close()
+
+
+def test_what_needs_a_script_shows_its_example_without_one(browser: Any, state: tuple[str, Any]) -> None:
+    """What is typed works as any field; a table is not sent, so that no address holds it."""
+    visit = Visit(browser, *state, java_script_enabled=False)
+    visit.open("/topic/attention")
+    figure = visit.page.locator("#figure-look")
+    figure.locator("[type=text]").fill("one two")
+    figure.locator("select").first.select_option("your own")
+    figure.locator("button", has_text="Draw").click()
+    assert "look.mine=one+two" in visit.page.url
+    figure.locator("img").scroll_into_view_if_needed()
+    picture = visit.context.request.get(visit.base + figure.locator("img").get_attribute("src"))
+    assert picture.ok and ">two</text>" in picture.text() and "tired" not in picture.text()
+    visit.open("/topic/mlp")
+    figure = visit.page.locator("#figure-boundary")
+    assert figure.locator("textarea").is_disabled() and "mouse" in figure.locator("textarea").input_value()
+    figure.locator("select").first.select_option("your own")
+    figure.locator("button", has_text="Draw").click()
+    assert "boundary.data=your+own" in visit.page.url and "mine" not in visit.page.url
+    visit.open("/topic/convolution?picture.weights.0.0=2&picture.weights.0.1=x")
+    assert "row 1, column 2 takes a number; x was given" in visit.page.locator("main").inner_text()
+    visit.complaints.clear()  # the 400
+    visit.close()
+
+
 def test_a_setting_in_the_address_is_the_one_that_is_drawn(browser: Any, state: tuple[str, Any]) -> None:
     visit = Visit(browser, *state)
     visit.open(f"/topic/{SLUG}?slope.w=1&slope.rate=0#figure-slope")

@@ -10,7 +10,7 @@
 A function that returns a frame is a figure that stands still: it is called again when a control moves. A
 generator is one that goes on: each ``yield`` is a frame, and a control that moves begins it anew. Controls
 are literals, so a page shows them without running, or importing, anything. Those that are filled by hand, as
-words are, stand in ``typed``.
+words are, stand in ``typed`` and ``table``.
 """
 
 import ast
@@ -24,6 +24,7 @@ from typing import Any
 
 from fathom.errors import InputError, unknown
 from fathom.learn.engine.marks import Frame
+from fathom.learn.engine.table import Table, table
 from fathom.learn.engine.typed import Drawing, Numbers, Text, drawing, held, numbers, text
 
 ROWS = ("LP07",)  # of the inventory: a dozen of them and more run the library in the browser
@@ -104,7 +105,7 @@ class Place:
         return [(left, bottom), (right, top)]
 
 
-Typed = Text | Numbers | Drawing
+Typed = Text | Numbers | Drawing | Table
 Control = Slider | Choice | Switch | Place | Typed
 
 
@@ -134,7 +135,7 @@ def point(x: float, y: float, box: tuple[float, float, float, float], label: str
 
 MAKERS: dict[str, Callable[..., Control]] = {
     maker.__name__: maker
-    for maker in (slider, log_slider, whole, choice, switch, point, text, numbers, drawing)
+    for maker in (slider, log_slider, whole, choice, switch, point, text, numbers, drawing, table)
 }
 
 

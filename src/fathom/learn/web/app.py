@@ -209,7 +209,7 @@ class School:
             frames, pace = int(given.get("frames", "0")), float(given.get("pace", FASTEST))
         except ValueError:
             raise InputError("frames and pace are numbers") from None
-        wish = Wish(settings_of(head, given), max(frames, 0), "anew" in given, pace)
+        wish = Wish(settings_of(head, given, private=True), max(frames, 0), "anew" in given, pace)
         return Stream(self.stages.stage(key, folder, head.name).play(wish))
 
 

@@ -21,6 +21,7 @@ from fathom.learn.engine.figure import (
     Place,
     Slider,
     Switch,
+    Table,
     Typed,
     read_figures,
 )
@@ -77,12 +78,21 @@ def inside(folder: Path, head: FigureHead, settings: Mapping[str, Any], slug: st
 
 
 def script(head: FigureHead, settings: Mapping[str, Any], slug: str) -> str:
-    """A program that runs a figure, and prints what each frame says."""
+    """A program that runs a figure, and prints what each frame says. A table of one's own stays a file."""
+    given, files = [], ""
+    for name, value in settings.items():
+        made = head.controls[name]
+        own = isinstance(made, Table) and value != made.example
+        if own or not isinstance(made, Table):
+            given.append(
+                f"{name!r}: " + (f'Path("{name}.csv").read_text(encoding="utf-8")' if own else repr(value))
+            )
+        files = "from pathlib import Path\n\n" if own else files
     return (
-        "from fathom.learn.engine.curriculum import find\n"
+        f"{files}from fathom.learn.engine.curriculum import find\n"
         "from fathom.learn.engine.figure import load_figures\n\n"
         f'{head.name} = load_figures(find("{slug}").folder)["{head.name}"]\n'
-        f"for frame in {head.name}.frames({dict(settings)!r}):\n    print(frame.say)\n"
+        f"for frame in {head.name}.frames({{{', '.join(given)}}}):\n    print(frame.say)\n"
     )
 
 
@@ -133,10 +143,11 @@ def slider(
     )
 
 
-def settings_of(head: FigureHead, query: Query) -> dict[str, Any]:
+def settings_of(head: FigureHead, query: Query, *, private: bool = False) -> dict[str, Any]:
     """Settings from the fields of the form; what is not given stays where it starts.
 
-    Raises ``InputError`` for a value that a control does not take.
+    ``private`` if they were posted: a table is taken from no address. Raises ``InputError`` for a value that
+    a control does not take.
     """
     given: dict[str, Any] = {}
     mine = any(key.startswith(f"{head.name}.") for key in query)
@@ -151,7 +162,7 @@ def settings_of(head: FigureHead, query: Query) -> dict[str, Any]:
             given[name] = 10.0 ** min(read, 300.0) if made.logarithmic else read
         elif isinstance(made, Choice) and key in query:
             given[name] = query[key]
-        elif isinstance(made, Typed):
+        elif isinstance(made, Typed) and (private or not isinstance(made, Table)):
             found = typed.given(made, key, query)
             given |= {} if found is None else {name: found}
     return head.settings(given)

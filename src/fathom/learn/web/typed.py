@@ -1,7 +1,7 @@
 """Controls that are filled by hand, as fields of a form; and what the fields hold, as settings.
 
 They work as the others do: without a script they are sent with the form, and with one each change is drawn.
-Only a drawing is made by a script; without it the one that it begins with stays.
+A drawing and a table need a script; without it what they begin with stays.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,8 @@ from html import escape
 from typing import Any
 
 from fathom.errors import InputError
-from fathom.learn.engine.figure import Drawing, FigureHead, Numbers, Text, Typed
+from fathom.learn.engine.figure import Drawing, FigureHead, Numbers, Table, Text, Typed
+from fathom.learn.engine.table import LONGEST, MOST
 from fathom.learn.engine.typed import place
 
 Query = Mapping[str, str]
@@ -28,6 +29,8 @@ def field(head: FigureHead, name: str, value: Any) -> str:
             f' maxlength="{made.longest}" value="{escape(value)}" autocomplete="off" spellcheck="false">'
             "</label>"
         )
+    if isinstance(made, Table):
+        return paste(made, key, value, told)
     inside = grid(made, key, value) if isinstance(made, Numbers) else canvas(made, key, value)
     label = escape(made.label)
     return f'<fieldset class="grid" aria-label="{label}"{told}><legend>{label}</legend>{inside}</fieldset>'
@@ -45,6 +48,22 @@ def grid(made: Numbers, key: str, value: Any) -> str:
         for r, row in enumerate(value)
     )
     return "".join(f"<div>{row}</div>" for row in rows)
+
+
+def paste(made: Table, key: str, value: Any, told: str) -> str:
+    """A field for the text, and a file that fills it. Both wait for a script: sent by the form, the table
+    would stand in the address.
+    """
+    label = escape(made.label)
+    return (
+        f'<fieldset class="broad table" aria-label="{label}" data-private{told}><legend>{label}</legend>'
+        f"<p>Two numbers and one of two classes on each line: at most {MOST} rows and {LONGEST // 1024} KiB."
+        " It stays on this machine, and is not stored.</p>"
+        f'<label>A file <input type="file" accept=".csv,.tsv,.txt,text/*" data-most="{LONGEST}" disabled>'
+        f'</label><label>or its text <textarea name="{key}" rows="4" spellcheck="false" disabled>'
+        f"\n{escape(value)}</textarea></label>"
+        "<noscript>Your own table needs a script; this is an example of one.</noscript></fieldset>"
+    )
 
 
 def canvas(made: Drawing, key: str, value: Any) -> str:
@@ -80,7 +99,9 @@ def one(query: Query, name: str, label: str) -> float:
 
 
 def sent(made: Typed, key: str, value: Any) -> Iterator[tuple[str, str]]:
-    """The fields that give this value."""
+    """The fields that give this value, for an address: a table is none of its business."""
+    if isinstance(made, Table):
+        return
     if isinstance(made, Numbers):
         yield from ((f"{key}.{r}.{c}", f"{n:g}") for r, row in enumerate(value) for c, n in enumerate(row))
     else:

@@ -14,6 +14,7 @@ export class LearnFigure extends HTMLElement {
     this.live = this.hasAttribute("data-live");
     this.controls.addEventListener("submit", (event) => event.preventDefault());
     this.controls.addEventListener("input", (event) => this.typed(/** @type {Element} */ (event.target)));
+    for (const field of this.querySelectorAll("[data-private] [disabled]")) field.removeAttribute("disabled");
     this.picture.addEventListener("pointerdown", (event) => this.grab(event));
     if (this.live) {
       const buttons = /** @type {HTMLElement} */ (this.querySelector(".buttons"));
@@ -73,10 +74,28 @@ export class LearnFigure extends HTMLElement {
    * @param {Element} field
    */
   typed(field) {
+    if (field instanceof HTMLInputElement && field.type === "file") return void this.take(field);
     const [name, option] = field.closest("[data-chooses]")?.getAttribute("data-chooses")?.split("=") ?? [];
     const choice = name && this.controls.elements.namedItem(name);
     if (choice && option) /** @type {HTMLSelectElement} */ (choice).value = option;
     this.moved();
+  }
+
+  /**
+   * The text of a file goes into the field beside it, as if it had been pasted.
+   * @param {HTMLInputElement} from
+   */
+  async take(from) {
+    const [file, area] = [from.files?.[0], from.closest("[data-private]")?.querySelector("textarea")];
+    if (!file || !area) return;
+    const most = Number(from.dataset.most);
+    if (file.size > most) {
+      this.said.textContent = `${file.name} has more than ${most / 1024} KiB.`;
+    } else {
+      area.value = await file.text();
+      this.typed(area);
+    }
+    from.value = ""; // the same file can be taken again
   }
 
   /** A control moved: what is shown belongs to other settings now. */
@@ -109,7 +128,11 @@ export class LearnFigure extends HTMLElement {
   remember() {
     const address = new URL(location.href);
     for (const part of this.controls.elements) address.searchParams.delete(part.getAttribute("name") ?? "");
-    for (const [name, value] of this.settings()) address.searchParams.append(name, value);
+    for (const [name, value] of this.settings()) {
+      const field = this.controls.elements.namedItem(name);
+      const secret = field instanceof Element && field.closest("[data-private]");
+      if (!secret) address.searchParams.append(name, value);
+    }
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => history.replaceState(null, "", address), 200);
   }
