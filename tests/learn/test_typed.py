@@ -1,5 +1,6 @@
 """Controls that are filled by hand: what they take, what they refuse and why, and their fields."""
 
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,9 @@ def fields_and_back(head: FigureHead, name: str, value: Any) -> None:
     settings = head.settings({name: value})
     fields = dict(figures.asked(head, settings))
     assert figures.settings_of(head, fields) == settings == head.settings(settings)
-    html = figures.control(head, name, settings[name])
-    Checked(html)
-    assert f'name="f.{name}' in html and ("<label" in html or "<legend" in html)
+    made = figures.control(head, name, settings[name])
+    Checked(made)
+    assert f'name="f.{name}' in made and ("<label" in made or "<legend" in made)
 
 
 # -- a text ----------------------------------------------------------------------------------------------
@@ -152,8 +153,8 @@ def test_numbers_and_a_drawing_go_through_the_form() -> None:
     for settings in GRIDS.extremes():
         (name,) = settings
         fields_and_back(GRIDS, name, settings[name])
-    html = figures.control(GRIDS, "table", TABLE.start)
-    assert html.count('type="number"') == 6 and 'aria-label="the table, row 2, column 3"' in html
+    made = figures.control(GRIDS, "table", TABLE.start)
+    assert made.count('type="number"') == 6 and 'aria-label="the table, row 2, column 3"' in made
     assert "Drawing needs a script" in figures.control(GRIDS, "square", SQUARE.start)
 
 
@@ -273,9 +274,9 @@ def test_a_table_is_taken_from_no_address_and_put_into_none() -> None:
     assert figures.settings_of(TABLES, {"f.data": other})["data"] == EXAMPLE
     assert figures.settings_of(TABLES, {"f.data": other}, private=True)["data"] == other
     assert dict(figures.asked(TABLES, TABLES.settings({"data": other}))) == {"f.which": "given"}
-    html = figures.control(TABLES, "data", "</textarea><b>")
-    Checked(html)
-    assert "disabled" in html and "<b>" not in html and html.count("<label") == 2
+    made = figures.control(TABLES, "data", "</textarea><b>")
+    Checked(made)
+    assert "disabled" in made and "<b>" not in made and made.count("<label") == 2
 
 
 def test_the_program_below_a_figure_reads_a_table_from_a_file(
@@ -316,6 +317,25 @@ def test_a_table_is_posted_past_the_same_gate_and_within_the_same_limits(tmp_pat
         assert told.status == 400 and said in told.text and len(told.text) < 200
     assert browser.post(path, given | {"boundary.mine": "x" * 10**7}).status == 400
     assert not list(tmp_path.rglob("*mine*"))
+
+
+# -- the program below a figure ----------------------------------------------------------------------------
+def test_the_program_is_written_anew_for_other_settings(tmp_path: Path) -> None:
+    browser, path = Browser(tmp_path), "/figure/convolution/picture.py"
+    begun, moved = (
+        html.unescape(re.sub("<[^>]+>", "", browser.post(path, fields).text))
+        for fields in ({}, {"picture.stride": "3", "picture.kernel": "outline"})
+    )
+    drawn = CONVOLUTION["picture"].head
+    assert begun == figures.script(drawn, drawn.settings({}), "convolution").rstrip("\n")
+    assert "'stride': 3" in moved and "'kernel': 'outline'" in moved and "'stride': 1" in begun
+    page = browser.get("/topic/convolution?picture.stride=3").text
+    assert '<div class="program"><pre' in page
+    assert "'stride': 3" in html.unescape(re.sub("<[^>]+>", "", page))
+    told = browser.post(path, {"picture.stride": "x"}, accept="text/event-stream")
+    assert (told.status, told.text) == (400, "stride takes a number; 'x' was given")
+    assert browser.post(path, {}, origin="http://example.org").status == 403
+    assert browser.post("/figure/convolution/nothing.py").status == 404
 
 
 # -- attention: what each line costs -----------------------------------------------------------------------

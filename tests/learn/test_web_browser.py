@@ -482,6 +482,28 @@ def test_a_table_of_ones_own_is_learned(browser: Any, state: tuple[str, Any], tm
     visit.close()
 
 
+def test_the_program_below_a_figure_follows_its_controls(browser: Any, state: tuple[str, Any]) -> None:
+    """Open, it is written anew for each move; closed, when it is opened. What cannot be drawn has none."""
+    holds = "(words) => document.querySelector('#figure-slope .program').textContent.includes(words)"
+    visit = Visit(browser, *state)
+    page, figure = visit.page, visit.page.locator("#figure-slope")
+    visit.open(f"/topic/{SLUG}#figure-slope")
+    figure.locator(".panel").first.wait_for()
+    field = figure.locator("[type=range]").first
+    field.fill("1")
+    field.press("ArrowRight")
+    figure.locator("summary").click()
+    page.wait_for_function(holds, arg=f"'w': {field.input_value()}")
+    field.fill("-0.5")
+    page.wait_for_function(holds, arg="'w': -0.5")
+    assert "slope.frames({" in figure.locator(".program pre.code").text_content()
+    field.evaluate("(range) => { range.type = 'text'; range.value = 'x'; }")
+    field.dispatch_event("input")
+    page.wait_for_function(holds, arg="takes a number; 'x' was given")
+    visit.complaints = [said for said in visit.complaints if "400" not in said]
+    visit.close()
+
+
 def test_what_needs_a_script_shows_its_example_without_one(browser: Any, state: tuple[str, Any]) -> None:
     """What is typed works as any field; a table is not sent, so that no address holds it."""
     visit = Visit(browser, *state, java_script_enabled=False)

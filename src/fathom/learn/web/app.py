@@ -27,7 +27,7 @@ from fathom.learn.terminal import practice
 from fathom.learn.web import look, study
 from fathom.learn.web.asked import asked_of, asks_part, exercise_of, fields, figure_of, head_of
 from fathom.learn.web.coming import coming_page
-from fathom.learn.web.figures import settings_of
+from fathom.learn.web.figures import program, settings_of
 from fathom.learn.web.gate import Gate, Turned
 from fathom.learn.web.library import library_page
 from fathom.learn.web.map_page import map_page
@@ -70,6 +70,7 @@ class School:
             Route(topic + "/exercise/{name}", self.check, methods=["POST"]),
             Route(topic + "/exercise/{name}/{action}", self.act, methods=["POST"]),
             Route("/figure/{slug}/{name}.svg", self.still),
+            Route("/figure/{slug}/{name}.py", self.program, methods=["POST"]),
             Route("/figure/{slug}/{name}/{stage}", self.play, methods=["POST"]),
         ]
 
@@ -198,6 +199,12 @@ class School:
         folder, head = figure_of(request)
         drawn = await self.stills.draw(folder, head, settings_of(head, dict(request.query_params)))
         return Response(drawn, media_type="image/svg+xml")
+
+    async def program(self, request: Request) -> Response:
+        """The program below a figure, for the settings that its page has now."""
+        _, head = figure_of(request)
+        settings = settings_of(head, await fields(request), private=True)
+        return HTMLResponse(program(head, settings, request.path_params["slug"]))
 
     async def play(self, request: Request) -> Response:
         """Frames of a figure as server-sent events, until it ends or nobody listens."""

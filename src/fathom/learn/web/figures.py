@@ -73,8 +73,13 @@ def inside(folder: Path, head: FigureHead, settings: Mapping[str, Any], slug: st
     return (
         f"<details><summary>The code of this figure</summary>{fence(code, 'python')}"
         "<p>The same in Python, with the settings of this page:</p>"
-        f"{fence(script(head, settings, slug), 'python')}</details>"
+        f'<div class="program">{program(head, settings, slug)}</div></details>'
     )
+
+
+def program(head: FigureHead, settings: Mapping[str, Any], slug: str) -> str:
+    """What ``script`` writes, as a part of the page; it is asked for again when a control has moved."""
+    return fence(script(head, settings, slug), "python")
 
 
 def script(head: FigureHead, settings: Mapping[str, Any], slug: str) -> str:

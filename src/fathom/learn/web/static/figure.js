@@ -6,6 +6,8 @@ export class LearnFigure extends HTMLElement {
   endless = false; // the stream that is open goes on until the end
   /** @type {AbortController | undefined} */
   running;
+  /** @type {AbortController | undefined} */
+  asking; // for the program of the settings
   drawing = false; // one picture for moved controls is under way
   stale = false; // and they moved again meanwhile
   timer = 0;
@@ -22,6 +24,7 @@ export class LearnFigure extends HTMLElement {
       buttons.addEventListener("click", (event) => this.press(/** @type {HTMLElement} */ (event.target).dataset.do));
       this.pace.addEventListener("change", () => this.going && this.play({}));
     }
+    this.code.addEventListener("toggle", () => this.rewrite());
     // What nobody scrolls to is not computed.
     this.watch = new IntersectionObserver((seen) => {
       if (!seen.some((entry) => entry.isIntersecting)) return;
@@ -47,6 +50,10 @@ export class LearnFigure extends HTMLElement {
 
   get picture() {
     return /** @type {HTMLElement} */ (this.querySelector(".stage"));
+  }
+
+  get code() {
+    return /** @type {HTMLDetailsElement} */ (this.querySelector("details"));
   }
 
   get said() {
@@ -134,7 +141,28 @@ export class LearnFigure extends HTMLElement {
       if (!secret) address.searchParams.append(name, value);
     }
     clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => history.replaceState(null, "", address), 200);
+    this.timer = window.setTimeout(() => {
+      history.replaceState(null, "", address);
+      this.rewrite();
+    }, 200);
+  }
+
+  /** The program below has the settings of now, as far as somebody looks at it; or the reason why it has none. */
+  async rewrite() {
+    const program = this.code.querySelector(".program");
+    if (!program || !this.code.open) return;
+    this.asking?.abort();
+    const mine = (this.asking = new AbortController());
+    const [body, headers] = [this.settings(), { accept: "text/event-stream" }];
+    const address = `${this.dataset.address}.py`;
+    try {
+      const answer = await fetch(address, { method: "POST", body, headers, signal: mine.signal });
+      const text = await answer.text();
+      if (answer.ok) program.innerHTML = text;
+      else program.textContent = text;
+    } catch (error) {
+      if (!mine.signal.aborted) program.textContent = "It could not be fetched. Is fathom learn still running?";
+    }
   }
 
   ranges() {
