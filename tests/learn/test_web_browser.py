@@ -391,6 +391,144 @@ def test_a_knob_can_be_dragged(browser: Any, state: tuple[str, Any]) -> None:
     visit.close()
 
 
+SAYS = "([name, words]) => document.querySelector(`#figure-${name} .say`).innerText.includes(words)"
+
+
+def test_a_sentence_of_ones_own_is_typed_by_keys(browser: Any, state: tuple[str, Any]) -> None:
+    """Typing takes the own sentence by itself; a fault is told; the address keeps what was typed."""
+    visit = Visit(browser, *state)
+    visit.open("/topic/attention#figure-look")
+    visit.page.locator("#figure-look .panel").first.wait_for()
+    visit.tab_to('#figure-look [name="look.mine"]')
+    visit.page.keyboard.press("Control+a")
+    visit.page.keyboard.type("a fox <b>ran</b> because it fell")
+    visit.page.wait_for_function(SAYS, arg=["look", "'it' takes the most, 48%, from 'fox'"])
+    assert visit.page.locator('[name="look.sentence"]').input_value() == "your own"
+    assert "<b>ran</b>" in visit.page.locator("#figure-look .panel.tokens").text_content()
+    visit.page.keyboard.type(" a b c d e")
+    visit.page.wait_for_function(SAYS, arg=["look", "your own sentence takes at most 10 words, not 11"])
+    visit.page.keyboard.press("Control+a")
+    visit.page.keyboard.type("she sang it")
+    visit.page.wait_for_function(SAYS, arg=["look", "counts as a pronoun"])
+    visit.page.wait_for_url("**look.mine=she+sang+it*")
+    assert all("400" in said for said in visit.complaints), visit.complaints  # the browser's own word of it
+    visit.complaints.clear()
+    visit.page.reload()
+    visit.page.wait_for_function(SAYS, arg=["look", "counts as a pronoun"])
+    visit.close()
+
+
+def test_a_kernel_is_written_and_a_picture_drawn(browser: Any, state: tuple[str, Any]) -> None:
+    """By keys: a number, a step through the cells, a sign. Then by pointer, over several cells; then none."""
+    visit = Visit(browser, *state)
+    page, cell = visit.page, "#figure-picture [role=gridcell]"
+    visit.open("/topic/convolution#figure-picture")
+    page.locator("#figure-picture .panel").first.wait_for()
+    visit.tab_to('[name="picture.weights.2.2"]')
+    page.keyboard.type("7")
+    page.wait_for_function(SAYS, arg=["picture", "-1.95 to 8.91"])
+    assert page.locator('[name="picture.kernel"]').input_value() == "your own"
+    assert page.locator("#figure-picture .panel.matrix").text_content().endswith("7")
+    visit.tab_to(cell)
+    for key in ("ArrowUp", "ArrowDown", "End", "ArrowRight", "ArrowLeft", " "):
+        page.keyboard.press(key)
+    page.wait_for_function(SAYS, arg=["picture", "You drew 55 of 196 cells"])
+    assert page.evaluate("document.activeElement.ariaLabel") == "row 2, column 13"
+    assert page.locator('[name="picture.picture"]').input_value() == "your own"
+    first, last = (page.locator(cell).nth(place).bounding_box() for place in (0, 13))
+    page.mouse.move(first["x"] + 3, first["y"] + 3)
+    page.mouse.down()
+    page.mouse.move(last["x"] + 3, last["y"] + 3, steps=60)
+    page.mouse.up()
+    page.wait_for_function(SAYS, arg=["picture", "You drew 69 of 196 cells"])
+    page.wait_for_url("**picture.drawn=11111111111111-00000000000010-*")
+    assert visit.stumbling() == []
+    page.reload()
+    page.wait_for_function(SAYS, arg=["picture", "You drew 69 of 196 cells"])
+    page.locator("#figure-picture").get_by_role("button", name="Clear").click()
+    page.wait_for_function(SAYS, arg=["picture", "You drew 0 of 196 cells"])
+    page.locator('[name="picture.weights.0.0"]').fill("")
+    page.wait_for_function(SAYS, arg=["picture", "your own kernel, row 1, column 1 takes a number; nothing"])
+    visit.complaints = [said for said in visit.complaints if "400" not in said]
+    visit.close()
+
+
+def test_a_table_of_ones_own_is_learned(browser: Any, state: tuple[str, Any], tmp_path: Path) -> None:
+    """From a file, and pasted; a fault is told; nothing of it stands in the address."""
+    visit = Visit(browser, *state)
+    page, figure = visit.page, visit.page.locator("#figure-boundary")
+    visit.open("/topic/mlp#figure-boundary")
+    figure.locator(".panel").first.wait_for()
+    file = tmp_path / "pets.csv"
+    file.write_text("long,wide,pet\n1,2,cat\n2,3,cat\n5,1,dog\n4,2,dog\n6,1.5,dog\n", encoding="utf-8")
+    figure.locator("[type=file]").set_input_files(file)
+    page.wait_for_function(SAYS, arg=["boundary", "5 points: dots are cat, squares are dog"])
+    assert page.locator('[name="boundary.data"]').input_value() == "your own"
+    figure.get_by_role("button", name="Run").click()
+    page.wait_for_function(SAYS, arg=["boundary", "step 400:"])
+    assert "long, standardised" in figure.locator(".panel").first.text_content()
+    figure.locator("textarea").fill("1,2,cat\n" * 4 + "2,x,dog")
+    page.wait_for_function(SAYS, arg=["boundary", "your own data: line 5: 'x' is no number"])
+    file.write_bytes(b"1,2,a\n" * 11000)
+    figure.locator("[type=file]").set_input_files(file)
+    page.wait_for_function(SAYS, arg=["boundary", "pets.csv has more than 64 KiB"])
+    figure.locator("textarea").evaluate("""(area) => {
+      area.value = "1 2 3 4\\n".repeat(9000);
+      area.dispatchEvent(new Event("input", { bubbles: true }));
+    }""")
+    page.wait_for_function(SAYS, arg=["boundary", "your own data takes at most 64 KiB"])
+    page.wait_for_url("**boundary.data=your+own*")
+    assert "cat" not in page.url and "mine" not in page.url
+    visit.complaints = [said for said in visit.complaints if "400" not in said]
+    visit.close()
+
+
+def test_the_program_below_a_figure_follows_its_controls(browser: Any, state: tuple[str, Any]) -> None:
+    """Open, it is written anew for each move; closed, when it is opened. What cannot be drawn has none."""
+    holds = "(words) => document.querySelector('#figure-slope .program').textContent.includes(words)"
+    visit = Visit(browser, *state)
+    page, figure = visit.page, visit.page.locator("#figure-slope")
+    visit.open(f"/topic/{SLUG}#figure-slope")
+    figure.locator(".panel").first.wait_for()
+    field = figure.locator("[type=range]").first
+    field.fill("1")
+    field.press("ArrowRight")
+    figure.locator("summary").click()
+    page.wait_for_function(holds, arg=f"'w': {field.input_value()}")
+    field.fill("-0.5")
+    page.wait_for_function(holds, arg="'w': -0.5")
+    assert "slope.frames({" in figure.locator(".program pre.code").text_content()
+    field.evaluate("(range) => { range.type = 'text'; range.value = 'x'; }")
+    field.dispatch_event("input")
+    page.wait_for_function(holds, arg="takes a number; 'x' was given")
+    visit.complaints = [said for said in visit.complaints if "400" not in said]
+    visit.close()
+
+
+def test_what_needs_a_script_shows_its_example_without_one(browser: Any, state: tuple[str, Any]) -> None:
+    """What is typed works as any field; a table is not sent, so that no address holds it."""
+    visit = Visit(browser, *state, java_script_enabled=False)
+    visit.open("/topic/attention")
+    figure = visit.page.locator("#figure-look")
+    figure.locator("[type=text]").fill("one two")
+    figure.locator("select").first.select_option("your own")
+    figure.locator("button", has_text="Draw").click()
+    assert "look.mine=one+two" in visit.page.url
+    figure.locator("img").scroll_into_view_if_needed()
+    picture = visit.context.request.get(visit.base + figure.locator("img").get_attribute("src"))
+    assert picture.ok and ">two</text>" in picture.text() and "tired" not in picture.text()
+    visit.open("/topic/mlp")
+    figure = visit.page.locator("#figure-boundary")
+    assert figure.locator("textarea").is_disabled() and "mouse" in figure.locator("textarea").input_value()
+    figure.locator("select").first.select_option("your own")
+    figure.locator("button", has_text="Draw").click()
+    assert "boundary.data=your+own" in visit.page.url and "mine" not in visit.page.url
+    visit.open("/topic/convolution?picture.weights.0.0=2&picture.weights.0.1=x")
+    assert "row 1, column 2 takes a number; x was given" in visit.page.locator("main").inner_text()
+    visit.complaints.clear()  # the 400
+    visit.close()
+
+
 def test_a_setting_in_the_address_is_the_one_that_is_drawn(browser: Any, state: tuple[str, Any]) -> None:
     visit = Visit(browser, *state)
     visit.open(f"/topic/{SLUG}?slope.w=1&slope.rate=0#figure-slope")

@@ -9,13 +9,13 @@
 
 A function that returns a frame is a figure that stands still: it is called again when a control moves. A
 generator is one that goes on: each ``yield`` is a frame, and a control that moves begins it anew. Controls
-are literals, so a page shows them without running, or importing, anything.
+are literals, so a page shows them without running, or importing, anything. Those that are filled by hand, as
+words are, stand in ``typed`` and ``table``.
 """
 
 import ast
 import importlib.util
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ from typing import Any
 
 from fathom.errors import InputError, unknown
 from fathom.learn.engine.marks import Frame
+from fathom.learn.engine.table import Table, table
+from fathom.learn.engine.typed import Drawing, Numbers, Text, drawing, held, numbers, text
 
 ROWS = ("LP07",)  # of the inventory: a dozen of them and more run the library in the browser
 FILE = "figure.py"
@@ -43,10 +45,8 @@ class Slider:
     logarithmic: bool = False
 
     def read(self, value: Any) -> float | int:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise InputError(f"{self.label} takes a number; {value!r} was given")
-        held = min(max(value, self.low), self.high)
-        return round(held) if self.step == 1 else float(held)
+        found = held(value, self.low, self.high, self.label)
+        return round(found) if self.step == 1 else found
 
     def extremes(self) -> list[Any]:
         return [self.low, self.high]
@@ -62,7 +62,7 @@ class Choice:
 
     def read(self, value: Any) -> str:
         if value not in self.options:
-            raise unknown(self.label, str(value), self.options)
+            raise unknown(self.label, str(value)[:80], self.options)
         return value
 
     def extremes(self) -> list[Any]:
@@ -105,7 +105,8 @@ class Place:
         return [(left, bottom), (right, top)]
 
 
-Control = Slider | Choice | Switch | Place
+Typed = Text | Numbers | Drawing | Table
+Control = Slider | Choice | Switch | Place | Typed
 
 
 def slider(low: float, high: float, start: float, label: str) -> Slider:
@@ -133,7 +134,8 @@ def point(x: float, y: float, box: tuple[float, float, float, float], label: str
 
 
 MAKERS: dict[str, Callable[..., Control]] = {
-    maker.__name__: maker for maker in (slider, log_slider, whole, choice, switch, point)
+    maker.__name__: maker
+    for maker in (slider, log_slider, whole, choice, switch, point, text, numbers, drawing, table)
 }
 
 
@@ -157,10 +159,11 @@ class FigureHead:
         return {n: c.read(given[n]) if n in given else c.read(c.start) for n, c in self.controls.items()}
 
     def extremes(self) -> Iterator[dict[str, Any]]:
-        """Settings in which one control stands at one of its ends."""
+        """Settings in which one control stands at one of its ends; what is typed is then also looked at."""
         for name, control in self.controls.items():
+            chosen = dict([control.chooses] if isinstance(control, Typed) and control.chooses[0] else [])
             for value in control.extremes():
-                yield {name: value}
+                yield {name: value} | chosen
 
     def as_message(self) -> dict[str, Any]:
         controls = {n: {"control": type(c).__name__.lower()} | asdict(c) for n, c in self.controls.items()}

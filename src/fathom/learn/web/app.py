@@ -14,7 +14,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from fathom.errors import InputError
@@ -27,7 +27,7 @@ from fathom.learn.terminal import practice
 from fathom.learn.web import look, study
 from fathom.learn.web.asked import asked_of, asks_part, exercise_of, fields, figure_of, head_of
 from fathom.learn.web.coming import coming_page
-from fathom.learn.web.figures import settings_of
+from fathom.learn.web.figures import program, settings_of
 from fathom.learn.web.gate import Gate, Turned
 from fathom.learn.web.library import library_page
 from fathom.learn.web.map_page import map_page
@@ -70,6 +70,7 @@ class School:
             Route(topic + "/exercise/{name}", self.check, methods=["POST"]),
             Route(topic + "/exercise/{name}/{action}", self.act, methods=["POST"]),
             Route("/figure/{slug}/{name}.svg", self.still),
+            Route("/figure/{slug}/{name}.py", self.program, methods=["POST"]),
             Route("/figure/{slug}/{name}/{stage}", self.play, methods=["POST"]),
         ]
 
@@ -199,6 +200,12 @@ class School:
         drawn = await self.stills.draw(folder, head, settings_of(head, dict(request.query_params)))
         return Response(drawn, media_type="image/svg+xml")
 
+    async def program(self, request: Request) -> Response:
+        """The program below a figure, for the settings that its page has now."""
+        _, head = figure_of(request)
+        settings = settings_of(head, await fields(request), private=True)
+        return HTMLResponse(program(head, settings, request.path_params["slug"]))
+
     async def play(self, request: Request) -> Response:
         """Frames of a figure as server-sent events, until it ends or nobody listens."""
         folder, head = figure_of(request)
@@ -209,7 +216,7 @@ class School:
             frames, pace = int(given.get("frames", "0")), float(given.get("pace", FASTEST))
         except ValueError:
             raise InputError("frames and pace are numbers") from None
-        wish = Wish(settings_of(head, given), max(frames, 0), "anew" in given, pace)
+        wish = Wish(settings_of(head, given, private=True), max(frames, 0), "anew" in given, pace)
         return Stream(self.stages.stage(key, folder, head.name).play(wish))
 
 
@@ -230,7 +237,9 @@ def statics() -> dict[str, tuple[str, str]]:
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """A reason for people; never a traceback."""
+    """A reason for people; never a traceback. Who asked for frames has a place of its own to show it."""
     status = error.status if isinstance(error, Turned) else getattr(error, "status_code", 400)
     reason = getattr(error, "detail", None) or str(error)
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return PlainTextResponse(reason, status)
     return HTMLResponse(message(TITLES.get(status, "This went wrong"), reason), status)

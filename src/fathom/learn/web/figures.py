@@ -13,9 +13,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fathom.errors import InputError
-from fathom.learn.engine.figure import FILE, Choice, Control, FigureHead, Place, Slider, Switch, read_figures
+from fathom.learn.engine.figure import (
+    FILE,
+    Choice,
+    Control,
+    FigureHead,
+    Place,
+    Slider,
+    Switch,
+    Table,
+    Typed,
+    read_figures,
+)
 from fathom.learn.engine.topic import Head
-from fathom.learn.web import prose
+from fathom.learn.web import prose, typed
 from fathom.learn.web.code import fence
 
 SPEEDS = ((20, "full speed"), (6, "slow"), (2, "very slow"))  # frames a second
@@ -63,17 +74,31 @@ def inside(folder: Path, head: FigureHead, settings: Mapping[str, Any], slug: st
     return (
         f"<details><summary>The code of this figure</summary>{fence(code, 'python')}"
         "<p>The same in Python, with the settings of this page:</p>"
-        f"{fence(script(head, settings, slug), 'python')}</details>"
+        f'<div class="program">{program(head, settings, slug)}</div></details>'
     )
 
 
+def program(head: FigureHead, settings: Mapping[str, Any], slug: str) -> str:
+    """What ``script`` writes, as a part of the page; it is asked for again when a control has moved."""
+    return fence(script(head, settings, slug), "python")
+
+
 def script(head: FigureHead, settings: Mapping[str, Any], slug: str) -> str:
-    """A program that runs a figure, and prints what each frame says."""
+    """A program that runs a figure, and prints what each frame says. A table of one's own stays a file."""
+    given, files = [], ""
+    for name, value in settings.items():
+        made = head.controls[name]
+        own = isinstance(made, Table) and value != made.example
+        if own or not isinstance(made, Table):
+            given.append(
+                f"{name!r}: " + (f'Path("{name}.csv").read_text(encoding="utf-8")' if own else repr(value))
+            )
+        files = "from pathlib import Path\n\n" if own else files
     return (
-        "from fathom.learn.engine.curriculum import find\n"
+        f"{files}from fathom.learn.engine.curriculum import find\n"
         "from fathom.learn.engine.figure import load_figures\n\n"
         f'{head.name} = load_figures(find("{slug}").folder)["{head.name}"]\n'
-        f"for frame in {head.name}.frames({dict(settings)!r}):\n    print(frame.say)\n"
+        f"for frame in {head.name}.frames({{{', '.join(given)}}}):\n    print(frame.say)\n"
     )
 
 
@@ -92,6 +117,8 @@ def control(head: FigureHead, name: str, value: Any) -> str:
             f'<label class="switch"><input type="checkbox" name="{key}" value="on"{checked}>'
             f" {escape(made.label)}</label>"
         )
+    if isinstance(made, Typed):
+        return typed.field(head, name, value)
     if isinstance(made, Place):
         left, right, bottom, top = made.box
         return slider(f"{key}.x", f"{made.label}, across", left, right, value[0]) + slider(
@@ -122,10 +149,11 @@ def slider(
     )
 
 
-def settings_of(head: FigureHead, query: Query) -> dict[str, Any]:
+def settings_of(head: FigureHead, query: Query, *, private: bool = False) -> dict[str, Any]:
     """Settings from the fields of the form; what is not given stays where it starts.
 
-    Raises ``InputError`` for a value that a control does not take.
+    ``private`` if they were posted: a table is taken from no address. Raises ``InputError`` for a value that
+    a control does not take.
     """
     given: dict[str, Any] = {}
     mine = any(key.startswith(f"{head.name}.") for key in query)
@@ -140,6 +168,9 @@ def settings_of(head: FigureHead, query: Query) -> dict[str, Any]:
             given[name] = 10.0 ** min(read, 300.0) if made.logarithmic else read
         elif isinstance(made, Choice) and key in query:
             given[name] = query[key]
+        elif isinstance(made, Typed) and (private or not isinstance(made, Table)):
+            found = typed.given(made, key, query)
+            given |= {} if found is None else {name: found}
     return head.settings(given)
 
 
@@ -160,5 +191,7 @@ def asked(head: FigureHead, settings: Mapping[str, Any]) -> Iterator[tuple[str, 
             yield key, f"{math.log10(value) if made.logarithmic else value:.6g}"
         elif isinstance(made, Choice):
             yield key, value
+        elif isinstance(made, Typed):
+            yield from typed.sent(made, key, value)
         elif value:
             yield key, "on"

@@ -11,7 +11,7 @@ from fathom.fundamentals.attention.scaled_dot_product import (
     causal_mask,
     saturation,
 )
-from fathom.learn.engine.figure import choice, figure, log_slider, switch, whole
+from fathom.learn.engine.figure import choice, figure, log_slider, switch, text, whole
 from fathom.learn.engine.marks import Bars, Curve, Frame, Matrix, Panel, Scatter, Tokens, frame, number, rows
 
 # What each word is: p pronoun, t thing, v doing word, s small word. Set by hand; a network finds its own.
@@ -21,16 +21,41 @@ KINDS = {
     "the cup broke because it fell down": "stvspvs",
 }
 ORDER = "ptvs"
+NAMES = ("pronoun", "thing", "doing word", "small word")
+PRONOUNS = "i me you he him she her it we us they them myself itself himself herself who"
+SMALL = (
+    "a an the this that these those my your his its our their no not and or but because so if when while as"
+    " than of to in on at by for from with into over under up down out off very too all some every"
+)
+DOING = (
+    "am is are was were be been has have had do does did can could will would may might must shall should"
+    " ate eats eat saw sees see ran runs run fell falls fall sat sits sit went goes go came comes come got"
+    " gets get made makes make took takes take gave gives give read reads kept keeps keep broke breaks break"
+    " slept sleeps sleep said says say knew knows know thought thinks think found finds find lost loses lose"
+    " loves love likes like wants want barks bark held holds hold wrote writes write drank drinks drink"
+)
+KNOWN = {"p": set(PRONOUNS.split()), "s": set(SMALL.split()), "v": set(DOING.split())}
+
+
+def kind_of(word: str) -> str:
+    """The kind of a word that is not one of ours: from the lists, else from its end, else a thing."""
+    plain = "".join(sign for sign in word.lower() if sign.isalpha())
+    for kind, words in KNOWN.items():
+        if plain in words:
+            return kind
+    return "v" if len(plain) > 4 and plain.endswith(("ed", "ing")) else "t"
 
 
 def kinds(sentence: str) -> Tensor:
     """A row for each word: 1 in the column of its kind."""
-    return torch.stack([torch.tensor([float(kind == other) for other in ORDER]) for kind in KINDS[sentence]])
+    found = KINDS.get(sentence) or [kind_of(word) for word in sentence.split()]
+    return torch.stack([torch.tensor([float(kind == other) for other in ORDER]) for kind in found])
 
 
 def asked(sentence: str, head: str) -> tuple[Tensor, Tensor]:
     """Queries and keys of one head."""
-    kind, places = kinds(sentence), torch.eye(len(KINDS[sentence]))
+    kind = kinds(sentence)
+    places = torch.eye(len(kind))
     if head == "what a pronoun stands for":
         query = torch.zeros_like(kind)
         query[:, 1] = 8 * kind[:, 0]  # a pronoun asks for a thing
@@ -42,13 +67,22 @@ def asked(sentence: str, head: str) -> tuple[Tensor, Tensor]:
     return 6 * kind, kind
 
 
+def cut(word: str, longest: int) -> str:
+    return word if len(word) <= longest else word[: longest - 1] + "…"
+
+
+OWN = "your own"
+
+
 @figure(
     sentence=choice(
         ("the cat slept because it was tired", "she read the letter and kept it",
-         "the cup broke because it fell down"),
+         "the cup broke because it fell down", "your own"),
         "the cat slept because it was tired", "sentence",
     ),
-    word=whole(1, 7, 5, "the word that looks"),
+    mine=text("the dog barked because it saw a fox", 80, "your own sentence", words=10,
+              chooses=("sentence", "your own")),
+    word=whole(1, 10, 5, "the word that looks"),
     head=choice(
         ("what a pronoun stands for", "the word before", "words of my kind"),
         "what a pronoun stands for", "head",
@@ -57,24 +91,31 @@ def asked(sentence: str, head: str) -> tuple[Tensor, Tensor]:
     causal=switch(False, "causal"),
 )  # fmt: skip
 def look(c: SimpleNamespace) -> Frame:
-    """One word looks at all others: how much it takes from each, and the whole table."""
-    words = tuple(c.sentence.split())
-    query, key = asked(c.sentence, c.head)
+    """One word looks at all others: how much it takes from each, the whole table, and each word's kind."""
+    sentence = c.mine if c.sentence == OWN else c.sentence
+    words = tuple(cut(word, 16) for word in sentence.split())
+    query, key = asked(sentence, c.head)
     scale = 1 / (query.shape[1] ** 0.5 * c.temperature)
     weights = attention_weights(query, key, causal=c.causal, scale=scale)
-    mine = weights[c.word - 1]
-    best, name = int(mine.argmax()), words[c.word - 1]
-    shown = tuple(round(float(w), 3) for w in mine)
-    table = rows(weights.mul(100).round() / 100)
-    short = tuple(word[:6] for word in words)
+    place = min(c.word, len(words)) - 1
+    mine, name = weights[place], words[place]
+    best = int(mine.argmax())
+    drawn = tuple(round(float(w), 3) for w in mine)
+    short = tuple(cut(word, 6) for word in words)
+    kind, table = kinds(sentence), rows(weights.mul(100).round() / 100)
+    guessed = f" It counts as a {NAMES[int(kind[place].argmax())]}." if c.sentence == OWN else ""
     return frame(
-        Panel(title=f"What '{name}' takes from each word", marks=(Tokens(words=words, weights=shown),)),
+        Panel(title=f"What '{name}' takes from each word", marks=(Tokens(words=words, weights=drawn),)),
         Panel(
             title="Rows ask, columns are asked",
-            marks=(Matrix(values=table, row_names=words, column_names=short),),
+            marks=(Matrix(values=table, row_names=tuple(cut(w, 9) for w in words), column_names=short),),
+        ),
+        Panel(
+            title="The kind of each word, set by hand",
+            marks=(Matrix(values=rows(kind.T), row_names=NAMES, column_names=short),),
         ),
         say=f"'{name}' takes the most, {float(mine[best]):.0%}, from '{words[best]}'; its shares add up to"
-        f" {float(mine.sum()):.0%}.",
+        f" {float(mine.sum()):.0%}.{guessed}",
     )
 
 

@@ -9,9 +9,10 @@ from torch import Tensor
 from fathom.fundamentals.convolution.convolution import convolution, output_size, surround
 from fathom.fundamentals.losses.squared_error import mean_squared_error
 from fathom.fundamentals.optimizers.sgd import sgd
-from fathom.learn.engine.figure import choice, figure, log_slider, slider, whole
+from fathom.learn.engine.figure import choice, drawing, figure, log_slider, numbers, slider, whole
 from fathom.learn.engine.marks import Curve, Frame, Images, Matrix, Panel, frame, number, pixels, rows
 
+OWN = "your own"
 KERNELS = {
     "right minus left": [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]],
     "lower minus upper": [[-1, -1, -1], [0, 0, 0], [1, 1, 1]],
@@ -20,6 +21,10 @@ KERNELS = {
     "outline": [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]],
     "nothing but the centre": [[0, 0, 0], [0, 1, 0], [0, 0, 0]],
 }
+
+
+def kernel_of(c: SimpleNamespace) -> Tensor:
+    return torch.tensor(c.weights if c.kernel == OWN else KERNELS[c.kernel], dtype=torch.float32)
 
 
 def small_picture() -> Tensor:
@@ -47,16 +52,18 @@ def pointed(count: int, places: range) -> tuple[str, ...]:
     down=whole(0, 8, 1, "move down"),
     kernel=choice(
         ("right minus left", "lower minus upper", "mean of nine", "sharper", "outline",
-         "nothing but the centre"),
+         "nothing but the centre", "your own"),
         "right minus left", "kernel",
     ),
     stride=whole(1, 3, 1, "stride"),
     padding=whole(0, 1, 0, "padding"),
     dilation=whole(1, 2, 1, "dilation"),
+    weights=numbers(((0.0, 1.0, 1.0), (-1.0, 0.0, 1.0), (-1.0, -1.0, 0.0)), -9.0, 9.0, 0.01,
+                    "your own kernel", chooses=("kernel", "your own")),
 )  # fmt: skip
 def window(c: SimpleNamespace) -> Frame:
     """The kernel at one place: the window below it, the products, and the whole output."""
-    weight = torch.tensor(KERNELS[c.kernel], dtype=torch.float32)
+    weight = kernel_of(c)
     picture = small_picture()
     settings = {"stride": c.stride, "padding": c.padding, "dilation": c.dilation}
     out = convolution(picture[None, None], weight[None, None], **settings)[0, 0]
@@ -72,7 +79,11 @@ def window(c: SimpleNamespace) -> Frame:
     three = ("kernel", "kernel", "kernel", "window", "window", "window", "product", "product", "product")
     return frame(
         matrix(title, around, pointed(side, covered), pointed(side, across)),
-        matrix("Kernel times window", torch.cat([weight, below, products]), three),
+        matrix(
+            f"Kernel times window: the products add up to {float(products.sum()):.2f}",
+            torch.cat([weight, below, products]),
+            three,
+        ),
         matrix(
             f"The output, {size} by {size}",
             out,
@@ -86,13 +97,20 @@ def window(c: SimpleNamespace) -> Frame:
 
 def listed(values: Tensor) -> str:
     """Numbers as text, row by row."""
-    return " / ".join(" ".join(f"{float(v):.2g}" for v in row) for row in values)
+    return " / ".join(" ".join(f"{float(v):.3g}" for v in row) for row in values)
 
 
 SIDE = 28
+DRAWN = 14  # cells along a side of the learner's own; each is 2 by 2 pixels
 
 
-def drawing(name: str) -> Tensor:
+def inked(rows_of_signs: tuple[str, ...]) -> Tensor:
+    """The learner's own drawing, each cell as 2 by 2 pixels."""
+    small = torch.tensor([[float(sign) for sign in row] for row in rows_of_signs])
+    return small.repeat_interleave(SIDE // DRAWN, 0).repeat_interleave(SIDE // DRAWN, 1)
+
+
+def painted(name: str) -> Tensor:
     """A picture of 28 by 28 in [0, 1], with soft edges."""
     down, across = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
     x, y = (across - 13.5) / 14, (13.5 - down) / 14
@@ -112,25 +130,28 @@ def drawing(name: str) -> Tensor:
 
 
 @figure(
-    picture=choice(("seven", "ring", "cross", "house"), "seven", "picture"),
+    picture=choice(("seven", "ring", "cross", "house", "your own"), "seven", "picture"),
     kernel=choice(
         ("right minus left", "lower minus upper", "mean of nine", "sharper", "outline",
          "nothing but the centre", "your own"),
         "right minus left", "kernel",
     ),
-    centre=slider(-8.0, 8.0, 1.0, "your own: centre"),
-    beside=slider(-2.0, 2.0, 0.0, "your own: beside it"),
-    corner=slider(-2.0, 2.0, 0.0, "your own: corners"),
     stride=whole(1, 4, 1, "stride"),
     padding=whole(0, 4, 0, "padding"),
     dilation=whole(1, 4, 1, "dilation"),
+    weights=numbers(((0.0, 1.0, 1.0), (-1.0, 0.0, 1.0), (-1.0, -1.0, 0.0)), -9.0, 9.0, 0.01,
+                    "your own kernel", chooses=("kernel", "your own")),
+    drawn=drawing(
+        ("00000000000000", "00000000000000", "00011111111000", "00011111111000", "00011000000000",
+         "00011000000000", "00011111110000", "00011111111000", "00000000011000", "00000000011000",
+         "00011111111000", "00011111110000", "00000000000000", "00000000000000"),
+        "your own picture", chooses=("picture", "your own"),
+    ),
 )  # fmt: skip
 def picture(c: SimpleNamespace) -> Frame:
     """A kernel slides over a whole picture."""
-    e, o, m = c.beside, c.corner, c.centre
-    chosen = KERNELS.get(c.kernel, [[o, e, o], [e, m, e], [o, e, o]])
-    weight = torch.tensor(chosen, dtype=torch.float32)
-    image = drawing(c.picture)
+    weight = kernel_of(c)
+    image = inked(c.drawn) if c.picture == OWN else painted(c.picture)
     settings = {"stride": c.stride, "padding": c.padding, "dilation": c.dilation}
     out = convolution(image[None, None], weight[None, None], **settings)[0, 0]
     size, total = len(out), float(weight.sum())
@@ -141,8 +162,13 @@ def picture(c: SimpleNamespace) -> Frame:
         matrix(f"The kernel: its weights add up to {total:.2g}", weight),
         Panel(title="The output", marks=(Images(pictures=pixels([out]), captions=(f"{size} by {size}",)),)),
         say=f"({SIDE} + 2 x {c.padding} - {c.dilation} x 2 - 1) / {c.stride}, rounded down, plus 1:"
-        f" the output is {size} by {size}. Its numbers: {float(out.min()):.2f} to {float(out.max()):.2f}.",
+        f" the output is {size} by {size}. Its numbers: {float(out.min()):.2f} to {float(out.max()):.2f}."
+        f"{inked_share(image) if c.picture == OWN else ''}",
     )
+
+
+def inked_share(image: Tensor) -> str:
+    return f" You drew {int(image.sum()) // 4} of {DRAWN**2} cells."
 
 
 @figure(

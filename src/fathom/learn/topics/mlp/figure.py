@@ -3,21 +3,25 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fathom.fundamentals.activations.relu import relu
 from fathom.fundamentals.activations.sigmoid import sigmoid
 from fathom.fundamentals.activations.tanh import tanh
+from fathom.fundamentals.features.encoding import standard
 from fathom.fundamentals.initialization.he import he_normal_
 from fathom.fundamentals.losses.cross_entropy import binary_cross_entropy_with_logits
 from fathom.fundamentals.networks.dense import Dense
 from fathom.fundamentals.networks.perceptron import exclusive_or
 from fathom.fundamentals.optimizers.adam import adam
-from fathom.learn.engine.figure import choice, figure, slider, whole
+from fathom.learn.engine.figure import choice, figure, slider, table, whole
 from fathom.learn.engine.marks import Curve, Frame, Heat, Images, Panel, Scatter, frame, pixels, points, rows
+from fathom.learn.engine.table import labelled
 
 BENDS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": tanh, "relu": relu, "sigmoid": sigmoid, "none": lambda x: x,
@@ -133,36 +137,68 @@ def data(name: str, noise: float, seed: int) -> tuple[Tensor, Tensor]:
     return x + noise * torch.randn(count, 2, generator=dice), labels
 
 
-def grid(cells: int) -> Tensor:
+@dataclass(frozen=True)
+class Examples:
+    """Points of two classes, what their columns are called, how far the picture goes, and more to say."""
+
+    x: Tensor
+    labels: Tensor
+    columns: tuple[str, str] = ("first input", "second input")
+    reach: float = REACH
+    told: str = ""
+
+
+def own(text: str) -> Examples:
+    """The learner's points: each column minus its mean, divided by its deviation."""
+    read = labelled(text)
+    numbers = np.array(read.points, dtype=np.float64)
+    x = torch.from_numpy(standard(numbers)(numbers)).float()
+    reach = max(REACH, round(1.05 * float(x.abs().max()), 2))
+    columns = (f"{read.columns[0]}, standardised", read.columns[1][:14])  # above the axis there is less room
+    dots, squares = read.names
+    told = f" Both columns are standardised. {len(x)} points: dots are {dots}, squares are {squares}."
+    return Examples(x, torch.tensor(read.classes), columns, reach, told)
+
+
+def grid(cells: int, reach: float) -> Tensor:
     """The middle of each cell of the picture, row by row from below: (cells * cells, 2)."""
-    ticks = (torch.arange(cells) + 0.5) / cells * 2 * REACH - REACH
+    ticks = (torch.arange(cells) + 0.5) / cells * 2 * reach - reach
     up, across = torch.meshgrid(ticks, ticks, indexing="ij")
     return torch.stack([across.flatten(), up.flatten()], 1)
 
 
+OWN = "your own"
+
+
 @figure(
-    data=choice(("moons", "circles", "exclusive or", "spiral"), "moons", "data"),
+    data=choice(("moons", "circles", "exclusive or", "spiral", "your own"), "moons", "data"),
     width=whole(1, 16, 6, "width"),
     depth=whole(1, 3, 1, "hidden layers"),
     bend=choice(("tanh", "relu", "sigmoid", "none"), "tanh", "activation"),
     noise=slider(0.0, 0.6, 0.12, "noise"),
     seed=whole(0, 9, 0, "seed"),
-)
+    mine=table(
+        "length,weight,animal\n10,1,mouse\n9,1.4,mouse\n8,2,mouse\n12,1.5,mouse\n11,2.2,mouse\n"
+        "14,3,rat\n16,2.5,rat\n19,4,rat\n17,5,rat\n22,4.5,rat\n20,6,rat\n13,1,mouse\n",
+        "your own data", chooses=("data", "your own"),
+    ),
+)  # fmt: skip
 def boundary(c: SimpleNamespace) -> Iterator[Frame]:
     """A network learns to part two classes.
 
     Its border, its loss, and the map of each unit of the first layer.
     """
-    x, labels = data(c.data, c.noise, c.seed)
+    given = own(c.mine) if c.data == OWN else Examples(*data(c.data, c.noise, c.seed))
+    x, labels = given.x, given.labels
     target = labels.float()[:, None]
     dice = torch.Generator().manual_seed(c.seed)
     layers, bend = layers_of([2, *[c.width] * c.depth, 1], dice), BENDS[c.bend]
     optimizer = adam([p for layer in layers for p in layer.parameters()], 0.05)
-    whole_map, small_map = grid(CELLS), grid(SMALL)
+    whole_map, small_map = grid(CELLS, given.reach), grid(SMALL, given.reach)
     losses: list[tuple[float, float]] = []
 
-    def network(given: Tensor) -> Tensor:
-        return layers[-1](hidden(layers, bend, given)[-1])
+    def network(seen: Tensor) -> Tensor:
+        return layers[-1](hidden(layers, bend, seen)[-1])
 
     for step in range(STEPS + 1):
         with torch.no_grad():
@@ -172,10 +208,11 @@ def boundary(c: SimpleNamespace) -> Iterator[Frame]:
             surface = 2 * sigmoid(network(whole_map)).reshape(CELLS, CELLS) - 1
             units = hidden(layers, bend, small_map)[0].T.reshape(c.width, SMALL, SMALL).flip(1)
         yield frame(
-            border_panel(surface, x, labels),
+            border_panel(surface, given),
             unit_panel(units),
             loss_panel(losses),
-            say=f"step {10 * step}: loss {losses[-1][1]:.3f}; {right:.0%} of the points are on their side.",
+            say=f"step {10 * step}: loss {losses[-1][1]:.3f}; {right:.0%} of the points are on their side."
+            f"{given.told}",
         )
         for _ in range(10):
             optimizer.zero_grad()
@@ -183,16 +220,18 @@ def boundary(c: SimpleNamespace) -> Iterator[Frame]:
             optimizer.step()
 
 
-def border_panel(surface: Tensor, x: Tensor, labels: Tensor) -> Panel:
-    reach = (-REACH, REACH)
+def border_panel(surface: Tensor, given: Examples) -> Panel:
+    reach = (-given.reach, given.reach)
     return Panel(
         title="What the network says of each place",
         marks=(
             Heat(values=rows(surface.mul(50).round() / 50), x=reach, y=reach),
-            Scatter(points=points(x[:, 0], x[:, 1]), classes=tuple(labels.tolist()), tone=2),
+            Scatter(
+                points=points(given.x[:, 0], given.x[:, 1]), classes=tuple(given.labels.tolist()), tone=2
+            ),
         ),
-        x="first input",
-        y="second input",
+        x=given.columns[0],
+        y=given.columns[1],
         x_range=reach,
         y_range=reach,
         square=True,

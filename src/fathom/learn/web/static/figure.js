@@ -6,6 +6,8 @@ export class LearnFigure extends HTMLElement {
   endless = false; // the stream that is open goes on until the end
   /** @type {AbortController | undefined} */
   running;
+  /** @type {AbortController | undefined} */
+  asking; // for the program of the settings
   drawing = false; // one picture for moved controls is under way
   stale = false; // and they moved again meanwhile
   timer = 0;
@@ -13,7 +15,8 @@ export class LearnFigure extends HTMLElement {
   connectedCallback() {
     this.live = this.hasAttribute("data-live");
     this.controls.addEventListener("submit", (event) => event.preventDefault());
-    this.controls.addEventListener("input", () => this.moved());
+    this.controls.addEventListener("input", (event) => this.typed(/** @type {Element} */ (event.target)));
+    for (const field of this.querySelectorAll("[data-private] [disabled]")) field.removeAttribute("disabled");
     this.picture.addEventListener("pointerdown", (event) => this.grab(event));
     if (this.live) {
       const buttons = /** @type {HTMLElement} */ (this.querySelector(".buttons"));
@@ -21,6 +24,7 @@ export class LearnFigure extends HTMLElement {
       buttons.addEventListener("click", (event) => this.press(/** @type {HTMLElement} */ (event.target).dataset.do));
       this.pace.addEventListener("change", () => this.going && this.play({}));
     }
+    this.code.addEventListener("toggle", () => this.rewrite());
     // What nobody scrolls to is not computed.
     this.watch = new IntersectionObserver((seen) => {
       if (!seen.some((entry) => entry.isIntersecting)) return;
@@ -48,6 +52,10 @@ export class LearnFigure extends HTMLElement {
     return /** @type {HTMLElement} */ (this.querySelector(".stage"));
   }
 
+  get code() {
+    return /** @type {HTMLDetailsElement} */ (this.querySelector("details"));
+  }
+
   get said() {
     return /** @type {HTMLElement} */ (this.querySelector(".say"));
   }
@@ -66,6 +74,35 @@ export class LearnFigure extends HTMLElement {
     } else if (wanted === "anew") {
       this.play({ frames: 1, anew: true });
     }
+  }
+
+  /**
+   * What was typed is looked at: the choice between it and what is given follows.
+   * @param {Element} field
+   */
+  typed(field) {
+    if (field instanceof HTMLInputElement && field.type === "file") return void this.take(field);
+    const [name, option] = field.closest("[data-chooses]")?.getAttribute("data-chooses")?.split("=") ?? [];
+    const choice = name && this.controls.elements.namedItem(name);
+    if (choice && option) /** @type {HTMLSelectElement} */ (choice).value = option;
+    this.moved();
+  }
+
+  /**
+   * The text of a file goes into the field beside it, as if it had been pasted.
+   * @param {HTMLInputElement} from
+   */
+  async take(from) {
+    const [file, area] = [from.files?.[0], from.closest("[data-private]")?.querySelector("textarea")];
+    if (!file || !area) return;
+    const most = Number(from.dataset.most);
+    if (file.size > most) {
+      this.said.textContent = `${file.name} has more than ${most / 1024} KiB.`;
+    } else {
+      area.value = await file.text();
+      this.typed(area);
+    }
+    from.value = ""; // the same file can be taken again
   }
 
   /** A control moved: what is shown belongs to other settings now. */
@@ -98,9 +135,34 @@ export class LearnFigure extends HTMLElement {
   remember() {
     const address = new URL(location.href);
     for (const part of this.controls.elements) address.searchParams.delete(part.getAttribute("name") ?? "");
-    for (const [name, value] of this.settings()) address.searchParams.append(name, value);
+    for (const [name, value] of this.settings()) {
+      const field = this.controls.elements.namedItem(name);
+      const secret = field instanceof Element && field.closest("[data-private]");
+      if (!secret) address.searchParams.append(name, value);
+    }
     clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => history.replaceState(null, "", address), 200);
+    this.timer = window.setTimeout(() => {
+      history.replaceState(null, "", address);
+      this.rewrite();
+    }, 200);
+  }
+
+  /** The program below has the settings of now, as far as somebody looks at it; or the reason why it has none. */
+  async rewrite() {
+    const program = this.code.querySelector(".program");
+    if (!program || !this.code.open) return;
+    this.asking?.abort();
+    const mine = (this.asking = new AbortController());
+    const [body, headers] = [this.settings(), { accept: "text/event-stream" }];
+    const address = `${this.dataset.address}.py`;
+    try {
+      const answer = await fetch(address, { method: "POST", body, headers, signal: mine.signal });
+      const text = await answer.text();
+      if (answer.ok) program.innerHTML = text;
+      else program.textContent = text;
+    } catch (error) {
+      if (!mine.signal.aborted) program.textContent = "It could not be fetched. Is fathom learn still running?";
+    }
   }
 
   ranges() {
@@ -136,9 +198,10 @@ export class LearnFigure extends HTMLElement {
     this.show();
     try {
       const address = `${this.dataset.address}/${this.stage}`;
-      const answer = await fetch(address, { method: "POST", body, signal: mine.signal });
-      if (!answer.ok || !answer.body) throw new Error("refused");
-      for await (const [kind, said] of events(answer.body)) {
+      const headers = { accept: "text/event-stream" };
+      const answer = await fetch(address, { method: "POST", body, headers, signal: mine.signal });
+      if (!answer.ok || !answer.body) this.said.textContent = await answer.text(); // why this cannot be drawn
+      else for await (const [kind, said] of events(answer.body)) {
         if (mine.signal.aborted) return;
         if (kind === "frame") this.draw(said);
         else this.finish(said.reason);

@@ -1,10 +1,12 @@
 // The elements that make a page answer at once. Without them every form and link still works.
+import { LearnDrawing } from "./drawing.js";
 import { LearnEditor } from "./editor.js";
 import { LearnFigure } from "./figure.js";
 import { LearnForm } from "./form.js";
 import { LearnMap } from "./map.js";
 import { explainSymbols } from "./symbols.js";
 
+customElements.define("learn-drawing", LearnDrawing);
 customElements.define("learn-editor", LearnEditor);
 customElements.define("learn-figure", LearnFigure);
 customElements.define("learn-form", LearnForm);
