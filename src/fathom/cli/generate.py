@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         from fathom.cli.chat import chat
 
         return chat(args)
+    if args.system is not None:
+        raise InputError("--system goes with --chat FOLDER: a model that goes on with texts is told nothing")
     if args.run is None:
         raise InputError("name a run folder, or a model that talks with --chat FOLDER")
     from fathom.verbs.generate import generate

@@ -30,6 +30,8 @@ def open_talker(path: str | Path, *, precision: str = "auto") -> "Talker":
     from fathom.deployment.chat.talker import Talker
     from fathom.deployment.chat.template import Template
     from fathom.deployment.weight_layout import lay_for_writing
+    from fathom.training.model_folder import folder_state
+    from fathom.verbs.unreadable import refuse_numbers
 
     folder = Path(path)
     kinds = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -37,14 +39,31 @@ def open_talker(path: str | Path, *, precision: str = "auto") -> "Talker":
         raise InputError(f"precision is {precision!r}; allowed: {', '.join(kinds)}")
     tokenizer, settings = read_tokenizer(folder), read_object(folder / SETTINGS)
     template = Template(template_of(folder, settings), specials_of(settings))
-    model = llama.from_folder(folder, kinds[precision]).eval()
-    if tokenizer.get_vocab_size() > model.cfg.vocabulary:
-        raise InputError(
-            f"{folder / TOKENIZER} has {tokenizer.get_vocab_size():,} tokens, the weights have"
-            f" {model.cfg.vocabulary:,}; take both from one model"
-        )
+    try:
+        model = llama.from_folder(folder, kinds[precision]).eval()
+    except InputError:  # NaN equals nothing, so that tensors of NaN look as if they contradicted each other
+        refuse_numbers(str(folder), folder_state(folder))
+        raise
+    refuse_numbers(str(folder), model.state_dict())
+    ends = ends_of(folder, settings, tokenizer)
+    refuse_beyond(folder, tokenizer.get_vocab(), ends, model.cfg.vocabulary)
     lay_for_writing(model)
-    return Talker(model, tokenizer, template, ends_of(folder, settings, tokenizer), folder.resolve().name)
+    return Talker(model, tokenizer, template, ends, folder.resolve().name)
+
+
+def refuse_beyond(folder: Path, words: Mapping[str, int], ends: frozenset[int], vocabulary: int) -> None:
+    """Raise ``InputError`` for a token, or an end of a turn, of which the weights know nothing."""
+    word, number = max(words.items(), key=lambda pair: pair[1], default=("", -1))
+    if number >= vocabulary:
+        raise InputError(
+            f"{folder / TOKENIZER} gives {word!r} the number {number:,}; the weights have {vocabulary:,}"
+            f" tokens, 0 to {vocabulary - 1:,}: take both from one model"
+        )
+    if strange := sorted(end for end in ends if not 0 <= end < vocabulary):
+        raise InputError(
+            f"{folder} says that token {strange[0]:,} ends a turn (eos_token_id); the weights have"
+            f" {vocabulary:,} tokens, 0 to {vocabulary - 1:,}"
+        )
 
 
 def read_tokenizer(folder: Path) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tests.deployment.chat.folder import KINDS, SPECIALS, chat_folder
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -228,11 +229,23 @@ def test_a_text_without_tokens_is_refused(talker: Talker) -> None:
         ([{"role": "user", "content": 3}], "content is a text, not int"),
         ([{"role": "user", "content": [{"type": "image_url"}]}], "parts of the type text only"),
         ([{"role": "user", "content": "now " * 200}], "tokens; this model reads 160"),
+        (
+            [{"role": "user", "content": "a\ud800"}],
+            r"message 0 is no text in UTF-8: U\+D800, half of a letter",
+        ),
+        ([TALK[1], {"role": "user", "content": "x\udcff"}], "message 1 .*: the byte 0xff stands at place 1"),
     ],
 )
 def test_messages_that_are_refused(talker: Talker, messages: Any, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         talker.encode(messages)
+
+
+def test_halves_of_letters_are_refused(talker: Talker) -> None:
+    with pytest.raises(InputError, match="the prompt is no text in UTF-8: the byte 0xff stands at place 1"):
+        talker.begun("x\udcffy")
+    with pytest.raises(InputError, match="what the chat template writes is no text in UTF-8"):
+        replace(talker, template=Template("{{ '\\ud800' }}")).encode(TALK)
 
 
 def test_parts_of_text_and_developers_are_taken(talker: Talker) -> None:
@@ -266,6 +279,14 @@ def test_a_network_without_numbers_is_said(folder: Path) -> None:
         (lambda f: edit(f / "config.json", vocab_size=99), "vocab_size is 99"),
         (lambda f: edit(f / "config.json", num_attention_heads=8), "num_attention_heads"),
         (lambda f: (f / "model.safetensors").unlink(), "holds no model.safetensors"),
+        (lambda f: (f / "chat_template.jinja").write_text("{% break %}"), "'break' outside loop"),
+        (lambda f: edit(f / "generation_config.json", eos_token_id=99999), "token 99,999 ends a turn"),
+        (lambda f: edit(f / "config.json", eos_token_id=[1, -7]), "token -7 ends a turn"),
+        (lambda f: renumber(f / "tokenizer.json"), "gives '<|far|>' the number 5,000; the weights have 340"),
+        (
+            lambda f: spoil(f / "model.safetensors"),
+            r"1 of \d+ tensors hold NaN, model.norm.weight in 32 of 32",
+        ),
     ],
 )
 def test_folders_that_are_not_whole(
@@ -281,9 +302,25 @@ def edit(file: Path, **changes: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+def renumber(file: Path) -> None:
+    """One more token, which lies far beyond the others."""
+    told = json.loads(file.read_text())
+    told["added_tokens"].append({**told["added_tokens"][0], "id": 5000, "content": "<|far|>"})
+    told["model"]["vocab"]["<|far|>"] = 5000
+    file.write_text(json.dumps(told))
+
+
+def spoil(file: Path) -> None:
+    state = load_file(file)
+    state["model.norm.weight"][:] = float("nan")
+    save_file(state, file, metadata={"format": "pt"})
+
+
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     small = chat_folder(tmp_path / "small", vocab_size=300)
-    with pytest.raises(InputError, match=r"has 3\d\d tokens, the weights have 300; take both from one model"):
+    with pytest.raises(
+        InputError, match=r"the number 3\d\d; the weights have 300 tokens, 0 to 299: take both"
+    ):
         open_talker(small)
     assert is_chat_folder(small) and not is_chat_folder(tmp_path)
 

@@ -131,6 +131,7 @@ def test_the_client_reads_our_errors(client: openai.OpenAI, served: str) -> None
     [
         ({"messages": None}, "messages is missing"),
         ({"messages": [{"role": "user"}]}, "content is a text"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "message 0 is no text in UTF-8: U+D800"),
         ({"temperature": 3}, "temperature is 3; it must be a number from 0 to 2"),
         ({"temperature": True}, "temperature is True"),
         ({"top_p": 0}, "top_p is 0"),
@@ -149,6 +150,13 @@ def test_what_is_refused(app: Client, change: dict[str, Any], reason: str) -> No
     reply = app.post({"messages": TALK, "max_tokens": 2} | change, PATH)
     assert reply.status == 400 and reason in reply.json()["error"]["message"]
     assert reply.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_a_prompt_with_half_a_letter_is_refused(app: Client) -> None:
+    reply = app.post({"prompt": "\ud800", "max_tokens": 2}, "/v1/completions")
+    assert (
+        reply.status == 400 and "the prompt is no text in UTF-8: U+D800" in reply.json()["error"]["message"]
+    )
 
 
 def test_usual_values_change_nothing(app: Client) -> None:
@@ -197,6 +205,31 @@ def test_a_conversation_in_the_terminal(
     assert expected in capsys.readouterr().out and next(lines) == "never asked"
 
 
+def test_a_full_conversation_goes_on_without_its_oldest_turns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = chat_folder(tmp_path / "tiny-chat")
+    asked: list[list[str]] = []
+    encode = Talker.encode
+
+    def noted(self: Talker, messages: Any) -> list[int]:
+        tokens = encode(self, messages)
+        asked.append([m["content"] for m in messages])
+        return tokens
+
+    monkeypatch.setattr(Talker, "encode", noted)
+    long = ["first " * 12, "second " * 12, "third " * 12]
+    lines = iter([long[0], "x\udcffy", long[1], "now " * 200, long[2], "/quit"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+    words = ["--system", "go on", "--length", "4", "--top-k", "0"]
+    assert main(["generate", "--chat", str(folder), *words]) == 0
+    said = capsys.readouterr().err
+    assert "message 3 is no text in UTF-8: the byte 0xff stands at place 1" in said
+    assert "tokens; this model reads 160" in said and "its oldest message and its answer are left out" in said
+    assert asked[-1][0] == "go on" and asked[-1][-1] == long[2].strip()
+    assert long[0].strip() not in asked[-1] and not any("now" in text for text in asked[-1])
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -204,6 +237,16 @@ def test_a_conversation_in_the_terminal(
         ([], "name a run folder, or a model that talks with --chat FOLDER"),
         (["--chat", "nowhere"], "holds no tokenizer.json"),
         (["--chat", "nowhere", "--beams", "3"], "--beams does not go with --chat"),
+        (["run", "--system", "hi"], "--system goes with --chat FOLDER"),
+        (["--chat", "nowhere", "--length", "0"], "--length is 0; allowed: 1 to 1,000,000"),
+        (
+            ["--chat", "nowhere", "--repetition-penalty", "0"],
+            "--repetition-penalty is 0.0; allowed: 0.1 to 10",
+        ),
+        (["--chat", "nowhere", "--top-k", "-1"], "--top-k is -1; allowed: 0 or more"),
+        (["--chat", "nowhere", "--top-p", "0"], "--top-p is 0.0; allowed: 1e-06 to 1"),
+        (["--chat", "nowhere", "--min-p", "nan"], "--min-p is nan; allowed: 0 to 1"),
+        (["--chat", "nowhere", "--temperature", "-1"], "--temperature is -1.0; allowed: 0 to 10"),
     ],
 )
 def test_commands_that_are_refused(words: list[str], reason: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -58,6 +58,10 @@ class Manner:
             raise InputError(f"stop has up to {STOPS} texts of 1 to {LONGEST_STOP} characters each")
 
 
+class Full(InputError):
+    """A conversation with more tokens than the model reads."""
+
+
 class Piece(NamedTuple):
     """A part of an answer. The last one has a reason: "stop", or "length" where there is no more room."""
 
@@ -89,6 +93,8 @@ class Talker:
         messages, and for more tokens than the model can read.
         """
         talk = [checked(message, place) for place, message in enumerate(messages)]
+        for place, message in enumerate(talk):
+            refuse_halves(f"message {place}", message["content"])
         if not talk:
             raise InputError("there is no message; give one at least, such as a user's")
         typed: list[tuple[int, str]] = []  # message and mark
@@ -102,6 +108,7 @@ class Talker:
 
         shown = [{**m, "content": hidden(m["content"], m["role"], place)} for place, m in enumerate(talk)]
         text = self.template.render(shown)
+        refuse_halves("what the chat template writes", text)
         if not typed:
             return self.fitting(self.tokenizer.encode(text, add_special_tokens=False).ids)
         for number, (place, mark) in enumerate(typed):
@@ -170,6 +177,7 @@ class Talker:
 
     def begun(self, prompt: str) -> "Begun":
         """The tokens of a text that is to be gone on with, without a template; marks in it are letters."""
+        refuse_halves("the prompt", prompt)
         tokenizer = self.plain if self.marks.search(prompt) else self.tokenizer
         return Begun(self.fitting(tokenizer.encode(prompt).ids))
 
@@ -178,7 +186,7 @@ class Talker:
         if not tokens:
             raise InputError("the text has no token; write something")
         if len(tokens) >= self.model.cfg.context:
-            raise InputError(
+            raise Full(
                 f"the conversation has {len(tokens):,} tokens; this model reads {self.model.cfg.context:,},"
                 " its answer among them: leave out earlier messages"
             )
@@ -260,6 +268,18 @@ class Letters:
         if not text.startswith(before):  # a byte that belongs to no letter spoils those before it
             return self.tokenizer.decode(self.window[self.known :])
         return text[len(before) :]
+
+
+def refuse_halves(what: str, text: str) -> None:
+    """Raise ``InputError`` for a text that has halves of letters: no tokenizer reads them."""
+    half = next((place for place, letter in enumerate(text) if "\ud800" <= letter <= "\udfff"), None)
+    if half is None:
+        return
+    raw = 0xDC80 <= ord(text[half]) <= 0xDCFF  # how Python keeps a byte that it could not read
+    found = (
+        f"the byte 0x{ord(text[half]) - 0xDC00:02x}" if raw else f"U+{ord(text[half]):04X}, half of a letter,"
+    )
+    raise InputError(f"{what} is no text in UTF-8: {found} stands at place {half}")
 
 
 def any_of(words: Iterable[str]) -> re.Pattern[str]:
