@@ -67,6 +67,22 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     beside.keep({}, tmp_path / "nowhere")  # nothing to keep, nothing written
 
 
+def test_a_model_that_a_simple_method_beats_is_told() -> None:
+    ours, extra = hits(3, 4, 5), {"baselines": {"mean": {"accuracy": 0.5}, "trees": {"accuracy": 0.95}}}
+    said = beside.fallen_short({**extra, "evaluation/valid": ours})
+    assert said == (
+        "worse than the baseline trees on the validation split, accuracy 0.925 against 0.95: train longer,"
+        " with more --time or --set steps=N, or on more data"
+    )
+    assert beside.fallen_short({**extra, "evaluation/valid": hits(3)}) is None
+    assert beside.fallen_short(extra) is None and beside.fallen_short({"evaluation/valid": ours}) is None
+    lower = Evaluation({"loss": 2.0}, "loss", higher_is_better=False)
+    far, near = {"far": {"loss": 3.0}}, {"near": {"loss": 1.5}, "nearer": {"loss": 1.0}}
+    assert beside.fallen_short({"baselines": far, "evaluation/valid": lower}) is None
+    said = beside.fallen_short({"baselines": far | near, "evaluation/valid": lower})
+    assert said is not None and "baseline nearer on" in said
+
+
 @pytest.mark.slow
 def test_fit_reports_every_method_with_an_interval(tmp_path: Path) -> None:
     """A line that any method finds but the mean: the report says which distances are sure."""
@@ -77,6 +93,9 @@ def test_fit_reports_every_method_with_an_interval(tmp_path: Path) -> None:
         for _ in range(300):
             area, rooms = dice.uniform(30, 200), dice.randint(1, 6)
             writer.writerow([f"{area:.1f}", rooms, f"{1000 * area + 5000 * rooms + dice.gauss(0, 3000):.0f}"])
+    told: list[str] = []
+    fit(file, target="price", steps=1, out=tmp_path / "short", export=False, say=told.append)
+    assert told[-1].startswith("worse than the baseline ridge regression on the validation split, rmse ")
     run = fit(file, target="price", steps=200, out=tmp_path / "run", export=False)
     page = run.report.read_text(encoding="utf-8")
     for method in ("mean", "ridge regression", "nearest neighbours", "random forest", "gradient boosting"):

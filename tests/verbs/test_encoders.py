@@ -149,6 +149,28 @@ def test_it_is_tuned_by_an_adaptation_too(encoder: Path, reviews: Path, tmp_path
     assert resume(tmp_path / "halted", export=False).digest == run.digest
 
 
+@pytest.mark.parametrize("how", ["LoRA", "IA3", "Prefix", "Adapters"])
+def test_an_adaptation_is_named_on_the_command_line(
+    encoder: Path, reviews: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], how: str
+) -> None:
+    """Nothing else is set: what was learned beside the last blocks moves, and the new head, and no more."""
+    command = ["fit", str(reviews), "--text", "text", "--target", "label", "--from", str(encoder)]
+    command += ["--set", "steps=3", "--set", f"learning.adaptation={how}", "--no-export"]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 0
+    told = capfd.readouterr().err
+    assert f"{how}: beside the last 3 of 4 blocks, below which each text is read once" in told
+    assert f"freezing: all that the weights bring; {how} and the new head learn from the first step" in told
+    run, given = Run(tmp_path / "run"), source(encoder).state
+    made = {n.replace(".base.", "."): tensor for n, tensor in weights(run).items()}
+    same = {n for n in given if given[n].shape == made[n].shape and torch.equal(given[n], made[n])}
+    assert given.keys() - same == {"head.weight", "head.bias"}
+    added = [made[n] for n in made.keys() - given.keys()]
+    head = sum(made[n].numel() for n in ("head.weight", "head.bias"))
+    assert added and run.record["learned"] == head + sum(tensor.numel() for tensor in added)
+    assert run.record["settings"]["learning.unfreezing.stages"] == []
+    assert run.predict({"text": "so good"})["label"] in ("yes", "no")
+
+
 @pytest.mark.slow
 def test_such_a_run_evaluates_predicts_exports_and_is_begun_from(
     encoder: Path, reviews: Path, tmp_path: Path
@@ -287,6 +309,13 @@ def pooling(folder: Path) -> None:
     (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": false}')
 
 
+def broken(folder: Path) -> None:
+    """One number of one tensor is none."""
+    state = load_file(folder / "model.safetensors")
+    state["embeddings.word_embeddings.weight"][3, 5] = float("nan")
+    save_file(state, folder / "model.safetensors")
+
+
 def sharded(folder: Path) -> None:
     """In two shards, the second of them lost."""
     state = load_file(folder / "model.safetensors")
@@ -301,6 +330,7 @@ def sharded(folder: Path) -> None:
     ("spoil", "said"),
     [
         (lambda f: (f / "vocab.txt").unlink(), r"holds no tokenizer\.json and no vocab\.txt: an encoder"),
+        (broken, r"1 of \d+ tensors hold NaN, embeddings\.word_embeddings\.weight in 1 of 432 numbers"),
         (sharded, r"lacks the shard model-00002-of-00002\.safetensors"),
         (lambda f: (f / "vocab.txt").write_text("\n".join([*VOCABULARY, "more"])),
          "has 19 pieces and the weights have vectors of 18: the tokenizer is of another model"),

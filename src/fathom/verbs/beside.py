@@ -89,6 +89,25 @@ def verdict(gap: Interval | None, higher_is_better: bool) -> str:
     return "better" if (gap.low > 0) == higher_is_better else "worse"
 
 
+def fallen_short(extra: Mapping[str, Any]) -> str | None:
+    """One line on the best of the simple methods, where the model that was just scored is worse than it.
+
+    ``extra`` is what a session knows of its run. None in a sitting that did not score the model.
+    """
+    ours: Evaluation | None = extra.get("evaluation/valid")
+    if ours is None:
+        return None
+    name, sign = ours.headline, 1 if ours.higher_is_better else -1
+    scores = {method: m[name] for method, m in (extra.get("baselines") or {}).items() if name in m}
+    best = max(scores, key=lambda method: sign * scores[method], default=None)
+    if best is None or not sign * scores[best] > sign * ours.metrics[name]:
+        return None
+    return (
+        f"worse than the baseline {best} on the validation split, {name} {ours.metrics[name]:.4g} against"
+        f" {scores[best]:.4g}: train longer, with more --time or --set steps=N, or on more data"
+    )
+
+
 def section(
     metrics: Mapping[str, Mapping[str, float]], rows: Mapping[str, Mapping[str, Any]], ours: Evaluation
 ) -> "list[Section]":

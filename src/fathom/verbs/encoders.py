@@ -54,7 +54,8 @@ def named(given: str) -> "Source":
 
 def in_folder(folder: Path) -> "Source":
     """An encoder as transformers saves it: config.json, safetensors and a tokenizer."""
-    from fathom.training.model_folder import CONFIG, read_json
+    from fathom.training.model_folder import CONFIG, folder_state, read_json
+    from fathom.verbs.unreadable import refuse_numbers
 
     kind = read_json(folder / CONFIG).get("model_type")
     kinds = {k: name for name, entry in starts().items() for k in entry.load().KINDS}
@@ -63,6 +64,7 @@ def in_folder(folder: Path) -> "Source":
             f"{folder / CONFIG}: model_type is {kind!r}; to begin from, there is"
             f" {' or '.join(map(repr, kinds))}"
         )
+    refuse_numbers(str(folder), folder_state(folder))
     return begun(f"{kinds[kind]}, {folder}", kinds[kind], folder)
 
 
@@ -84,16 +86,26 @@ def way(
     rows: int,
     seconds: float | None,
     say: Callable[[str], None],
+    beside: type | None = None,
 ) -> tuple[int, dict[str, Any], int]:
     """(blocks that stay as they are, how to learn, steps), chosen for ``rows`` of the rarest class and said.
 
     ``model`` is an encoder without memory, ``heads`` its parts that begin anew, ``seconds`` the time for the
-    whole run, or None.
+    whole run, or None. The adaptation ``beside`` has a place in the last blocks alone, however few rows there
+    are: it is for these.
     """
+    from fathom.verbs import adapting
     from fathom.verbs.transfer import FEW
 
     blocks = [*model.body][1:]  # type: ignore[misc]
     last = min(LAST, len(blocks))
+    steps = max(100, EPOCHS * len(data.train) // experiment.batch_size)
+    if beside:
+        say(
+            f"{beside.__name__}: beside the last {last} of {len(blocks)} blocks, below which each text is"
+            " read once; --set frozen=none for all of them"
+        )
+        return len(blocks) - last, adapting.way(beside, heads, RATE, say), steps
     needed = reckoned(blocks, last, pieces(data))
     whole = rows < FEW or (seconds is not None and seconds < needed)
     frozen = len(blocks) if whole else len(blocks) - last
@@ -115,7 +127,6 @@ def way(
         "optimizer": AdamW(learning_rate=RATE, layer_decay=FALL),
         "unfreezing": Unfreezing(stages=stages),
     }
-    steps = max(100, EPOCHS * len(data.train) // experiment.batch_size)
     return frozen, how, steps
 
 

@@ -69,7 +69,8 @@ def fit(
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
     source = beginning(start, start_as, model or system, place)
     plan = propose(place, options, given, model, optimizer, balance, say, source, budget, task, system)
-    run = begin(out, plan.name, {"origin": plan.origin | {"own_loss": name_of(loss)}, "extra": plan.extra})
+    asked = {"own_loss": name_of(loss), "from": None if start is None else str(start), "from_as": start_as}
+    run = begin(out, plan.name, {"origin": plan.origin | asked, "extra": plan.extra})
     with clean_refusal(run):
         session = Session(
             run=run, experiment=with_loss(plan.experiment, loss), name=plan.name, device=device,
@@ -239,6 +240,7 @@ def build(
 
     A live module and optimizer take their places in it, or the model of a source does.
     """
+    from fathom.verbs import writers
     from fathom.verbs.choosing import sizes
     from fathom.verbs.live_module import decided, taken_up
 
@@ -250,15 +252,19 @@ def build(
         target=origin["target"], text=origin["text"], skip_bad=origin["skip_bad"], seed=origin["seed"],
         fixed=fixed,
     )  # fmt: skip
-    task, data = kind.read(Path(origin["path"]), options)
-    for line in passed_over.said(origin["task"], Path(origin["path"]), data.facts):
+    place, seed = Path(origin["path"]), origin["seed"]
+    if source is not None and writers.writes(source):
+        task, data = writers.read(kind, source, place, options)
+    else:
+        task, data = kind.read(place, options)
+    for line in passed_over.said(origin["task"], place, data.facts):
         say(line)
-    seed = origin["seed"]
-    experiment = task.proposed(chosen, data, seed) if chosen else task.experiment(data, seed)
     if source is not None:
-        from fathom.verbs.transfer import adapted
+        from fathom.verbs.transfer import begun
 
-        experiment = adapted(experiment, data, source, origin.get("time"), say)
+        experiment = begun(task, data, source, origin, say)
+    else:
+        experiment = task.proposed(chosen, data, seed) if chosen else task.experiment(data, seed)
     if model is not None:
         experiment = taken_up(experiment, data, model, optimizer, origin, say)
     return override_all(experiment, origin["settings"]), data

@@ -101,6 +101,8 @@ def repeat(origin: dict[str, Any]) -> str:
     if origin["kind"] == "fit" and not origin["own_model"]:
         words += [w for n in ("target", "text") if origin[n] for w in (f"--{n}", origin[n])]
         words += ["--model", origin["system"]] if origin.get("system") else []
+        begun = (("--from", origin.get("from")), ("--as", origin.get("from_as")))
+        words += [w for option, value in begun if value for w in (option, value)]
         words += ["--skip-bad"] * origin["skip_bad"] + (
             ["--seed", str(origin["seed"])] if origin["seed"] else []
         )

@@ -54,6 +54,7 @@ def conduct(session: Session) -> Run:
     """Train what is not trained yet, then make what is missing: result, artifact, ONNX, report."""
     from fathom.training.disk import alone
     from fathom.training.parallel import join, leave
+    from fathom.verbs.beside import fallen_short
     from fathom.verbs.finish import finish
 
     parallel = join(session.device)
@@ -66,6 +67,8 @@ def conduct(session: Session) -> Run:
                 fulfil(session, parallel)
         if parallel.leads:
             finish(session)
+            if short := fallen_short(session.extra):
+                session.say(short)
     except BaseException as error:
         if parallel.leads and not isinstance(error, InputError):
             stopped = isinstance(error, Interrupted | KeyboardInterrupt)
@@ -102,11 +105,15 @@ def fulfil(session: Session, parallel: "Parallel") -> None:
     from fathom.training.checkpoint import CheckpointFolder, digest
     from fathom.training.state import identify, restore_best
     from fathom.verbs.finish import conclude
+    from fathom.verbs.scarce import warning
 
     data = session.experiment.data.load()
     session.experiment = session.experiment.counted(data)
     if session.budget is not None:
         steps = parallel.lead(session.budget.steps(session.experiment, data, parallel))
+        scarce = warning(session.budget, session.experiment, int(steps))
+        if scarce and parallel.leads:
+            session.say(scarce)
         session.experiment = replace(session.experiment, steps=int(steps))
     experiment = session.experiment
     learner = experiment.learner(parallel)

@@ -124,7 +124,10 @@ def merged_state(place: Path, description: Mapping[str, Any]) -> Mapping[str, Te
 
 
 def whole(start: Source, file: Path) -> None:
-    """Refuse weights that are not those of their own model."""
+    """Refuse weights that are not those of their own model, and such as hold no numbers."""
+    from fathom.verbs.unreadable import refuse_numbers
+
+    refuse_numbers(str(file), start.state)
     own = {name: tuple(t.shape) for name, t in shape(start.config).state_dict().items()}
     given = {name: tuple(t.shape) for name, t in start.state.items()}
     wrong = sorted(n for n in own.keys() | given.keys() if own.get(n) != given.get(n))
@@ -222,14 +225,33 @@ def honoured(start: Source, task: Task) -> None:
             )
 
 
+def begun(
+    task: Any, data: "Data", start: Source, origin: Mapping[str, Any], say: Callable[[str], None]
+) -> Experiment:
+    """The run on ``data`` that begins from ``start``; ``origin`` is what ``fit`` was asked for."""
+    from fathom.verbs import writers
+
+    seed = origin["seed"]
+    if writers.writes(start):
+        return writers.tuned(task, data, start, seed, say)
+    proposed = task.experiment(data, seed)
+    return adapted(proposed, data, start, origin.get("time"), say, origin["settings"])
+
+
 def adapted(
-    experiment: Experiment, data: "Data", start: Source, seconds: float | None, say: Callable[[str], None]
+    experiment: Experiment,
+    data: "Data",
+    start: Source,
+    seconds: float | None,
+    say: Callable[[str], None],
+    settings: Sequence[Sequence[str]] = (),
 ) -> Experiment:
     """``experiment`` with the model of ``start``, its head for the new classes, and a way to fine-tune it.
 
-    ``seconds`` is the time for the whole run, or None.
+    ``seconds`` is the time for the whole run, or None. Of the ``settings`` that will be laid over it, an
+    adaptation changes the plan.
     """
-    from fathom.verbs import encoders
+    from fathom.verbs import adapting, encoders
     from fathom.verbs.balance import tally
 
     honoured(start, experiment.task)
@@ -248,9 +270,12 @@ def adapted(
         say(f"head: drawn anew for {classes} classes; the {start.config.classes} it knew are others")
     say_how(start.fixed, say)
     rows, steps = min(counts.values()), experiment.steps
+    beside = adapting.named(settings)
     if start.system in encoders.starts():
-        still, how, steps = encoders.way(shape(config), new, experiment, data, rows, seconds, say)
+        still, how, steps = encoders.way(shape(config), new, experiment, data, rows, seconds, say, beside)
         config = replace(config, frozen=still)
+    elif beside:
+        how = adapting.way(beside, new, RATE, say)
     else:
         how = plan(shape(config), new, rows, say)
     return replace(
