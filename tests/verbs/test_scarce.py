@@ -32,9 +32,12 @@ def test_ample_time_is_not_spoken_of() -> None:
 @pytest.mark.parametrize(
     ("spent", "scoring", "steps", "said"),
     [
-        (30.0, 20.0, 99, "99 of 1,000 steps fit into 120 s, for which 44 s are left; 30 s went to reading and"
-         " trying, 40 s are kept for scoring and 6 s for export and report: give more time, or fix"),
-        (30.0, 25.0, 400, "for which 9 s are left; 30 s went to reading and trying, 75 s are kept for scoring"),
+        (
+            30.0, 20.0, 99,
+            "99 of 1,000 steps fit into 120 s, for which 44 s are left; 30 s went to reading and trying, 40 s"
+            " are kept for scoring and 6 s for export and report: give more time, or fix",
+        ),
+        (30.0, 25.0, 400, "9 s are left; 30 s went to reading and trying, 75 s are kept for scoring"),
         (100.0, 20.0, 1, "for which 0 s are left; 100 s went"),
     ],
 )  # fmt: skip
