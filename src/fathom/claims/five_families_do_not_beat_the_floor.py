@@ -41,8 +41,8 @@ CLAIM = Claim(
     differs=(
         "Photographs of CIFAR-10 that were compressed again as JPEG.",
         "Steps were fixed from one measurement of each family's step; on other processors their times differ,"
-        " by a fifth to a quarter where the records were made. The seconds here are those of a machine that had"
-        " other work as well.",
+        " by a fifth to a quarter where the records were made. Here the machine had other work as well, so"
+        " seconds tell little.",
         "The bound on EfficientNet was set after its three seeds were seen, and judged from the same runs.",
     ),
 )
