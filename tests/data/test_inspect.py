@@ -50,6 +50,21 @@ def said(found: Findings) -> str:
     return "\n".join(found.problems)
 
 
+def test_letters_of_older_files_are_said_to_be_read_as_such(tmp_path: Path) -> None:
+    lines = [*rows(), "7,café,no"]
+    new = table(tmp_path, lines, "new.csv")
+    assert not any("Windows-1252" in line for line in inspect(new).saw)
+    old = tmp_path / "old.csv"
+    old.write_bytes(new.read_text(encoding="utf-8").encode("cp1252"))
+    place = old.read_bytes().index(b"\xe9")
+    assert f"{old}: read as Windows-1252, since byte {place} is no UTF-8" in inspect(old).saw
+    text = tmp_path / "old.txt"
+    text.write_bytes("café au lait".encode("cp1252"))
+    assert f"{text}: read as Windows-1252, since byte 3 is no UTF-8" in inspect(text).saw
+    text.write_text("café", encoding="utf-16")
+    assert not any("Windows-1252" in line for line in inspect(text).saw)
+
+
 # -- what is refused -----------------------------------------------------------------------------------
 
 

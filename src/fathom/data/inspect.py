@@ -248,6 +248,7 @@ def look_at_tables(path: Path, files: Mapping[str, Path]) -> Findings:
     for split, found in tables.items():
         at = f"{files[split]}: " if split else f"{path}: "
         findings.saw.append(f"{at}{len(found)} rows, {len(found.columns)} columns")
+        findings.saw += older(files[split])
         strange = sorted(set(found.columns) ^ set(main.columns))
         if strange:
             findings.problems.append(f"{files[split]} and {main.path} differ in column {strange[0]!r}")
@@ -306,6 +307,7 @@ def look_at_text(path: Path) -> Findings:
     saw = [
         f"{path}: {len(files)} text files, {words:,} words, {len(content):,} characters ({signs} different)"
     ]
+    saw += [line for file in files for line in older(file)][:SHOWN]
     same: dict[Hashable, list[int]] = defaultdict(list)
     for i, file in enumerate(files):
         same[hashlib.sha256(file.read_bytes()).hexdigest()].append(i)
@@ -313,6 +315,18 @@ def look_at_text(path: Path) -> Findings:
     if "\N{REPLACEMENT CHARACTER}" in content:
         problems.append("some characters were lost before: the text holds replacement characters")
     return Findings(str(path), "text", saw, problems, {"characters": len(content), "words": words})
+
+
+def older(file: Path) -> list[str]:
+    """A sentence where ``file`` is no UTF-8, so that its letters were read as Windows-1252 has them."""
+    data = b"" if file.suffix.lower() == ".parquet" else file.read_bytes()
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return []
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return [f"{file}: read as Windows-1252, since byte {error.start:,} is no UTF-8"]
+    return []
 
 
 def doubles(
