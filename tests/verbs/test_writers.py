@@ -77,6 +77,7 @@ def test_it_goes_on_with_the_sizes_and_weights_of_the_run(
     assert len(run.predict({"prompt": "row", "length": 9})["text"]) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_killed_one_ends_in_the_same_bits_and_can_be_begun_from(
     system: str, writers: dict[str, Path], text: Path, tmp_path: Path
@@ -122,6 +123,7 @@ def test_a_short_text_is_refused(writers: dict[str, Path], tmp_path: Path) -> No
         fit(tmp_path / "short.txt", start=writers["gpt2"], steps=1, out=tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["gpt2", "llama"])
 def test_it_is_tuned_by_an_adaptation_too(
     system: str, writers: dict[str, Path], text: Path, tmp_path: Path

@@ -94,18 +94,13 @@ def way(
     whole run, or None. The adaptation ``beside`` has a place in the last blocks alone, however few rows there
     are: it is for these.
     """
-    from fathom.verbs import adapting
     from fathom.verbs.transfer import FEW
 
     blocks = [*model.body][1:]  # type: ignore[misc]
     last = min(LAST, len(blocks))
     steps = max(100, EPOCHS * len(data.train) // experiment.batch_size)
     if beside:
-        say(
-            f"{beside.__name__}: beside the last {last} of {len(blocks)} blocks, below which each text is"
-            " read once; --set frozen=none for all of them"
-        )
-        return len(blocks) - last, adapting.way(beside, heads, RATE, say), steps
+        return len(blocks) - last, beside_blocks(beside, last, len(blocks), heads, say), steps
     needed = reckoned(blocks, last, pieces(data))
     whole = rows < FEW or (seconds is not None and seconds < needed)
     frozen = len(blocks) if whole else len(blocks) - last
@@ -128,6 +123,19 @@ def way(
         "unfreezing": Unfreezing(stages=stages),
     }
     return frozen, how, steps
+
+
+def beside_blocks(
+    kind: type, last: int, count: int, heads: tuple[str, ...], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """How to learn with the adaptation ``kind`` in the ``last`` of ``count`` blocks, said aloud."""
+    from fathom.verbs import adapting
+
+    say(
+        f"{kind.__name__}: beside the last {last} of {count} blocks, below which each text is read once;"
+        " --set frozen=none for all of them"
+    )
+    return adapting.way(kind, heads, RATE, say)
 
 
 def pieces(data: "Data") -> int:

@@ -69,8 +69,7 @@ def fit(
     options = Options(target=target, text=text, skip_bad=skip_bad, seed=seed)
     source = beginning(start, start_as, model or system, place)
     plan = propose(place, options, given, model, optimizer, balance, say, source, budget, task, system)
-    asked = {"own_loss": name_of(loss), "from": None if start is None else str(start), "from_as": start_as}
-    run = begin(out, plan.name, {"origin": plan.origin | asked, "extra": plan.extra})
+    run = begin(out, plan.name, {"origin": plan.origin | asked(loss, start, start_as), "extra": plan.extra})
     with clean_refusal(run):
         session = Session(
             run=run, experiment=with_loss(plan.experiment, loss), name=plan.name, device=device,
@@ -78,6 +77,11 @@ def fit(
         )  # fmt: skip
         carry_out(session, source, model, plan.found)
     return run
+
+
+def asked(loss: Any, start: str | Path | None, start_as: str | None) -> dict[str, Any]:
+    """What was asked for beside the data, in the words of the command."""
+    return {"own_loss": name_of(loss), "from": None if start is None else str(start), "from_as": start_as}
 
 
 def told_apart(model: Any, data: str | Path | None) -> tuple[Any, str | None, Path]:
