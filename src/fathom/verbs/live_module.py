@@ -33,9 +33,11 @@ def brought(model: nn.Module) -> dict[str, Any]:
     """
     cfg, new = getattr(model, "cfg", None), parts_without_weights(model)
     channels, side = getattr(cfg, "channels", None), getattr(cfg, "image_size", None)
-    fixed: dict[str, Any] = {"channels": channels} if isinstance(channels, int) else {}
-    if fixed and isinstance(side, int) and (new is not None or not takes(model, channels, USUAL)):
-        fixed |= {"height": side, "width": side}
+    fixed: dict[str, Any] = {}
+    if isinstance(channels, int):
+        fixed["channels"] = channels
+        if isinstance(side, int) and (new is not None or not takes(model, channels, USUAL)):
+            fixed |= {"height": side, "width": side}
     return {"fixed": to_json(fixed | prepared(model)), "new": new}
 
 
