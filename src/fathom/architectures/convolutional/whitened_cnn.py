@@ -100,18 +100,12 @@ class Config:
 
 @torch.no_grad()
 def whitening(image: Float[Tensor, "b c h w"], patch: int) -> Float[Tensor, "d c p p"]:
-    """Filters that whiten the patches of ``image``, loudest direction first; W of the equation above.
-
-    In float64, as what is divided by the faintest variances would show every rounding. A direction may as
-    well point the other way, and which way libraries turn it depends on the processor: here its largest entry
-    is positive.
-    """
-    patches = F.unfold(image.cpu().double().contiguous(), patch).transpose(1, 2).flatten(0, 1)
+    """Filters that whiten the patches of ``image``, loudest direction first; W of the equation above."""
+    patches = F.unfold(image.float().contiguous(), patch).transpose(1, 2).flatten(0, 1)
     patches = patches - patches.mean(0)
     variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
-    directions = directions * directions.gather(0, directions.abs().argmax(0, keepdim=True)).sign()
     filters = directions / (variances + SMOOTH).sqrt()
-    return filters.flip(1).T.unflatten(1, (image.shape[1], patch, patch)).to(image)
+    return filters.flip(1).T.unflatten(1, (image.shape[1], patch, patch)).to(image.dtype)
 
 
 class Whitening(nn.Module):
