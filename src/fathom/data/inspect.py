@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fathom.data.encodings import older
 from fathom.data.formats import image_folder, labelled_pictures, table, text
 from fathom.data.formats.table import Table
 from fathom.errors import InputError
@@ -315,18 +316,6 @@ def look_at_text(path: Path) -> Findings:
     if "\N{REPLACEMENT CHARACTER}" in content:
         problems.append("some characters were lost before: the text holds replacement characters")
     return Findings(str(path), "text", saw, problems, {"characters": len(content), "words": words})
-
-
-def older(file: Path) -> list[str]:
-    """A sentence where ``file`` is no UTF-8, so that its letters were read as Windows-1252 has them."""
-    data = b"" if file.suffix.lower() == ".parquet" else file.read_bytes()
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return []
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return [f"{file}: read as Windows-1252, since byte {error.start:,} is no UTF-8"]
-    return []
 
 
 def doubles(

@@ -47,7 +47,7 @@ def refuse_unreadable(file: Path) -> None:
     if found:
         named = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
         raise InputError(
-            f"{file} is not read: it holds objects of {named}, as a whole module does. Whoever has that code"
+            f"{file} was not read: it holds objects of {named}, as a whole module does. Whoever has that code"
             " saves the weights alone, with torch.save(model.state_dict(), file)"
         )
 
