@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from fathom.learn.engine import curriculum, exercise
+from fathom.learn.engine.plain_maths import plain
 from fathom.learn.engine.standing import desk
 from fathom.learn.engine.topic import Question
 from fathom.learn.engine.verdict import Verdict
@@ -36,6 +37,25 @@ def test_watch_hints_and_verdicts(tmp_path: Path, slug: str) -> None:
         for twin, message in made.mistakes.items():
             said += practice.report(Verdict(False, "value", message, twin), made, tmp_path)
         assert found("\n".join(said)) == []
+
+
+@pytest.mark.parametrize("slug", WRITTEN)
+def test_formulas_of_pages(slug: str) -> None:
+    """No command of TeX is left as it was typed."""
+    page = (curriculum.TOPICS / slug / "topic.md").read_text(encoding="utf-8")
+    formulas = re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", re.sub(r"`[^`]*`", "", page), re.DOTALL)
+    assert [t for pair in formulas for t in [plain("".join(pair))] if re.search(r"\\[A-Za-z]", t)] == []
+
+
+@pytest.mark.parametrize(
+    ("tex", "shown"),
+    [
+        (r"\left\lceil \frac{n}{s} \right\rceil", "⌈ n/s ⌉"),
+        (r"\underbrace{(a - b)^2}_{\text{bias}} + \cos x", "(a - b)² [bias] + cos x"),
+    ],
+)
+def test_formulas_as_text(tex: str, shown: str) -> None:
+    assert plain(tex) == shown
 
 
 @pytest.mark.parametrize("slug", WRITTEN)

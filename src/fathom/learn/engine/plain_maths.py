@@ -17,7 +17,9 @@ LETTERS = {
     "leq": "≤", "ge": "≥", "geq": "≥", "ne": "≠", "neq": "≠", "approx": "≈", "to": "→", "rightarrow": "→",
     "leftarrow": "←", "Rightarrow": "⇒", "in": "∈", "ldots": "...", "dots": "...", "cdots": "...",
     "quad": GAP, "qquad": GAP * 2, "mid": "|", "top": "T", "ll": "≪", "gg": "≫", "mathbb": "",
-    "left": "", "right": "", "big": "", "Big": "", "displaystyle": "", "max": "max", "min": "min",
+    "lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "left": "", "right": "",
+    "big": "", "Big": "", "displaystyle": "", "max": "max", "min": "min",
+    "sin": "sin", "cos": "cos",
     "exp": "exp", "log": "log", "tanh": "tanh", "lim": "lim", "frac": "frac", "sqrt": "sqrt", "text": "text",
 }  # fmt: skip
 SUPERSCRIPTS = str.maketrans("0123456789+-=()nTi", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿᵀⁱ")
@@ -35,6 +37,7 @@ def plain(tex: str) -> str:
     for _ in range(4):  # from the inside out
         tex = re.sub(rf"\\sqrt{GROUP}", root, tex)
         tex = re.sub(rf"\\[td]?frac{GROUP}{GROUP}", fraction, tex)
+    tex = re.sub(rf"\\underbrace{GROUP}_{GROUP}", r"\1 [\2]", tex)
     tex = re.sub(r"\\([A-Za-z]+)", lambda found: LETTERS.get(found[1], found[0]), tex)
     tex = re.sub(rf"\^(?:{GROUP}|(\w))", lambda found: raised(found[1] or found[2], "^", SUPERSCRIPTS), tex)
     tex = re.sub(rf"_(?:{GROUP}|(\w))", lambda found: raised(found[1] or found[2], "_", SUBSCRIPTS), tex)

@@ -95,9 +95,10 @@ def wrong_left_in_training(model: nn.Module, batches: Batches, rate: float) -> n
 
 
 def wrong_trained_in_use(model: nn.Module, batches: Batches, rate: float) -> nn.Module:
-    """You trained in the mode for use, so batch norm never learned its statistics.
+    """You trained in the mode for use.
 
-    Call model.train() first.
+    A layer called batch norm keeps means of what it sees while it learns; it never learned them. Call
+    model.train() first.
     """
     return fit(model, batches, rate, train=False)
 

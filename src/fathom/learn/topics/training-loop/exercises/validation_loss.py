@@ -72,7 +72,11 @@ def wrong_sum_by_examples(model: nn.Module, batches: list[tuple[Tensor, Tensor]]
 
 
 def wrong_training_mode(model: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> float:
-    """You measured in training mode: batch norm used each batch's own statistics. Call model.eval() first."""
+    """You measured in training mode.
+
+    A layer called batch norm then uses the means of each batch, not those that it kept. Call model.eval()
+    first.
+    """
     losses, sizes = measured(model, batches)
     return sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
 
