@@ -229,7 +229,7 @@ def test_what_was_done_is_told_in_whole_sentences(browser: Browser, tmp_path: Pa
     assert told == [
         "guessed before a figure of Gradient descent", f"took a hint for {FIRST} of Gradient descent",
         f"checked {FIRST} of Gradient descent: not yet", "answered question 2 of Gradient descent: not yet",
-        "took as known Gradient descent", "read in Gradient descent",
+        "took as known Gradient descent", "read Gradient descent",
     ]  # fmt: skip
 
 
