@@ -609,7 +609,7 @@ def test_the_number_of_every_note_is_in_sight_beside_its_line(browser: Any, stat
     visit.close()
 
 
-ENDLESS = "def descend(start, rate, steps):\n    while True: pass\n"
+ENDLESS = "def descend(*given):\n    while True: pass\n"
 
 
 def test_what_is_typed_while_a_check_runs_is_kept(browser: Any, tmp_path: Path) -> None:
