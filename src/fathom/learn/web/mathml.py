@@ -26,7 +26,7 @@ class Element:
     def written(self, known: Mapping[str, int], inside_known: bool = False) -> str:
         """MathML; elements that are ``known`` as they are written alone carry the number of their symbol.
 
-        A symbol of which a part is another one, as the x of x_i, is one symbol; its index may still be another.
+        A symbol that stands at an index of its own, as the x of x_i where that is known, is no other symbol.
         """
         attributes = dict(self.attributes)
         number = None if inside_known else self.number(known)
@@ -49,7 +49,9 @@ class Element:
         stand at, and would not see it behind a mark.
         """
         number, base = (None if inside_known else self.number(known)), self
-        while not inside_known and number is None and base.tag in SCRIPTS and not isinstance(base.inside, str):
+        while (
+            not inside_known and number is None and base.tag in SCRIPTS and not isinstance(base.inside, str)
+        ):
             base = base.inside[0]
             number = base.number(known)
         if number is not None:

@@ -6,8 +6,8 @@
 A formula is read once, from left to right, into a tree of elements, and the tree is written. What is not
 known raises ``TexError``, so a test finds it before a reader does. Symbols that the head of a page explains
 are marked with ``data-symbol``, the number of their explanation: a page can say what is under the pointer.
-The elements are those of MathML Core; an annotation keeps the TeX for whoever copies it. Where the TeX that
-KaTeX needs is another, because symbols are marked in it, ``data-tex`` has that (``static/maths.js`` reads it).
+The elements are those of MathML Core; an annotation keeps the TeX for whoever copies it. Where KaTeX needs
+another TeX, because symbols are marked in it, ``data-tex`` has that (``static/maths.js`` reads it).
 """
 
 import re
@@ -94,9 +94,9 @@ class Reader:
         return "".join(self.tokens[start : self.at - 1])
 
     def marked(self, tree: Element, known: Mapping[str, int]) -> str:
-        r"""The formula for KaTeX: symbols are told by \known{number}{symbol}, and bare rows are an environment.
+        r"""The formula for KaTeX: symbols stand in \known{number}{symbol}, bare rows in an environment.
 
-        In braces of its own a mark can stand wherever one letter can; an operator keeps its distances without.
+        In braces of its own a mark can stand where one letter can; an operator keeps its distances without.
         """
         pieces = [*self.tokens, ""]
         for element, number in reversed(list(tree.marks(known))):  # the outer ones come around the others

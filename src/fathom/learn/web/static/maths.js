@@ -31,7 +31,7 @@ export function drawFormulas() {
 async function draw(part) {
   const found = /** @type {MathMLElement[]} */ ([...part.querySelectorAll("math:not([data-drawn])")]);
   if (!found.length) return;
-  for (const formula of found) formula.dataset.drawn = "no";
+  for (const formula of found) formula.dataset.drawn = "soon";
   const katex = await (loading ??= load()).catch(() => null); // without it everything stays as it came
   if (!katex) return;
   const seen = found.filter(isNear);
@@ -67,6 +67,7 @@ function redraw(formula, katex) {
   try {
     katex.render(tex, whole, { ...OPTIONS, displayMode: formula.getAttribute("display") === "block" });
   } catch {
+    formula.dataset.drawn = "left";
     return;
   }
   formula.dataset.drawn = "yes";
