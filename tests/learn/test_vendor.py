@@ -1,4 +1,4 @@
-"""What the pages take from others: the bytes that were built, with their licences; nothing else is fetched."""
+"""What the pages take from others: the bytes that were built, and their licences; nothing else is fetched."""
 
 import gzip
 import hashlib
