@@ -304,7 +304,7 @@ def test_axe_finds_what_a_page_may_not_have(browser: Any, state: tuple[str, Any]
 # What a learner looks at -> (page, where it is, share of it that is drawn on at least and at most).
 SEEN = {
     "map": ("/", ".atlas", 0.02, 0.6),
-    "formula": (f"/topic/{SLUG}", ".formula math >> nth=0", 0.02, 0.5),
+    "formula": (f"/topic/{SLUG}", ".formula .katex >> nth=0", 0.02, 0.5),
     "code": (f"/topic/{SLUG}", ".quote >> nth=0", 0.02, 0.6),
     "figure": (f"/topic/{SLUG}", "#figure-descent .panel >> nth=0", 0.01, 0.9),
     "exercise": (f"/topic/{SLUG}", f"#exercise-{FIRST} learn-editor", 0.01, 0.6),
@@ -649,7 +649,7 @@ def test_a_reader_without_scripts_has_everything(browser: Any, state: tuple[str,
     assert page.locator(".atlas .box").count() == 80 and page.locator(".topics > li").count() == 80
     visit.open(f"/topic/{SLUG}?slope.w=1#figure-slope")
     formula = page.locator(".formula math").first.bounding_box()
-    assert formula["width"] > 40 and formula["height"] > 15
+    assert formula["width"] > 40 and formula["height"] > 15 and not page.locator(".katex").count()
     picture = page.locator("#figure-slope img")
     picture.scroll_into_view_if_needed()
     page.wait_for_timeout(100)
@@ -711,7 +711,7 @@ def test_it_ends_at_once_while_a_figure_runs(browser: Any, tmp_path: Path) -> No
 # -- on paper, and with the few colours of a system ------------------------------------------------------
 PRESSED = ".top, .views, .contents, .controls, .buttons, button, learn-figure input, .gutter, .skip, #meaning"
 READ = {  # what must be there on paper -> how many of it at least
-    "h1": 1, "article p": 10, ".formula math": 3, "pre.code": 3, ".quote pre": 1, ".panel": 2, ".say": 2,
+    "h1": 1, "article p": 10, ".formula .katex": 3, "pre.code": 3, ".quote pre": 1, ".panel": 2, ".say": 2,
     ".question .option": 8, ".exercise h3": 3, ".pitfalls li": 9,
 }  # fmt: skip
 CUT_OFF = """() => [...document.querySelectorAll("pre, learn-editor, .panel, table")]

@@ -1,3 +1,5 @@
+import { words } from "./maths.js";
+
 /** A form whose answer is a part of this page: it takes the place of the form. */
 export class LearnForm extends HTMLElement {
   connectedCallback() {
@@ -59,7 +61,7 @@ export class LearnForm extends HTMLElement {
     const sent = document.createElement("template");
     sent.innerHTML = text;
     const made = /** @type {LearnForm} */ (sent.content.querySelector("learn-form"));
-    const before = new Set([...this.querySelectorAll("[role=status], section")].map((part) => part.textContent));
+    const before = new Set([...this.querySelectorAll("[role=status], section")].map(words));
     const ahead = written(this) !== asked;
     const writing = ahead && document.activeElement === this.querySelector("textarea");
     keepEditor(this, made, ahead);
@@ -68,7 +70,7 @@ export class LearnForm extends HTMLElement {
       document.getElementById(part.dataset.for ?? "")?.replaceChildren(part.content);
     }
     const parts = [.../** @type {NodeListOf<HTMLElement>} */ (made.querySelectorAll("[role=status], section"))];
-    const fresh = parts.find((part) => !part.hidden && !before.has(part.textContent));
+    const fresh = parts.find((part) => !part.hidden && !before.has(words(part)));
     if (writing) made.querySelector("textarea")?.focus();
     else (fresh ?? parts.find((part) => !part.hidden))?.focus();
     // The file was changed elsewhere: it is not written over before that was read.
