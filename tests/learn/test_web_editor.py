@@ -168,11 +168,12 @@ def test_it_edits_python(visit: Visit, home: Path) -> None:
     keys.press("Control+a")
     keys.press("Tab")
     assert answer(page).startswith("    def f") and answer(page).endswith("\n    z   = 2")
+    indented = answer(page)
+    page.wait_for_timeout(600)  # what follows within half a second is one step of undo with it
     keys.press("Shift+Tab")
-    keys.press("Shift+Tab")
-    assert answer(page).startswith("def f") and "\ny = [(1)]" in answer(page)
+    assert answer(page).startswith("def f") and "\n    y = [(1)]" in answer(page)
     keys.press("Control+z")
-    assert "\n    y = [(1)]" in answer(page)
+    assert answer(page) == indented
     assert kept(home, answer(page)), "a text that rests is kept, without being judged"
 
 
@@ -180,7 +181,7 @@ def test_who_comes_by_tab_goes_on_by_tab(visit: Visit) -> None:
     """Until something is typed; Escape gives the way out back, for as long as nothing is typed."""
     page, keys = visit.page, visit.page.keyboard
     content = editor(page, NAME)
-    before = answer(page)
+    write(page, NAME, before := "x = 1\n")
     page.locator(f"{FORM} .buttons button").first.focus()
     visit.tab_to(f"{FORM} .cm-content", "Shift+Tab")
     keys.press("Tab")
