@@ -5,7 +5,7 @@ import { defaultKeymap, history, historyKeymap, indentLess, indentMore, isolateH
 import { pythonLanguage } from "@codemirror/lang-python";
 import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { lintGutter, setDiagnostics } from "@codemirror/lint";
-import { Annotation, EditorState } from "@codemirror/state";
+import { Annotation, EditorState, Prec } from "@codemirror/state";
 import { EditorView, keymap, lineNumbers } from "@codemirror/view";
 import { tagHighlighter, tags } from "@lezer/highlight";
 import { StyleModule } from "style-mod";
@@ -35,6 +35,9 @@ const colours = tagHighlighter([
   { tag: tags.comment, class: "c" },
   { tag: [tags.function(tags.definition(tags.variableName)), tags.definition(tags.className), tags.meta], class: "f" },
 ]);
+
+// Brackets are closed, quotes are not: of a string over several lines the last ones would be typed twice.
+const closed = Prec.highest(EditorState.languageData.of(() => [{ closeBrackets: { brackets: ["(", "[", "{"] } }]));
 
 const keys = [
   { key: "Tab", run: indent, shift: indentLess },
@@ -67,7 +70,7 @@ export function open(parent, { text, from, to, attributes, changed }) {
     selection: { anchor: from, head: to },
     extensions: [
       [EditorState.tabSize.of(INDENT.length), indentUnit.of(INDENT), indentOnInput()],
-      [pythonLanguage, syntaxHighlighting(colours), bracketMatching(), closeBrackets()],
+      [pythonLanguage, syntaxHighlighting(colours), bracketMatching(), closed, closeBrackets()],
       [lintGutter(), lineNumbers(), history(), keymap.of(keys)],
       EditorView.contentAttributes.of(attributes),
       EditorView.updateListener.of((update) => {
