@@ -40,7 +40,7 @@ from fathom.learn.web.stream import Stream
 from fathom.learn.web.study import Memory, Study
 from fathom.learn.web.topic_page import TopicPage, standing
 
-KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+KINDS = {".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
 STAGE = re.compile(r"[A-Za-z0-9-]{8,64}")
 TITLES = {400: "This cannot be done", 401: "Not let in", 403: "Refused", 404: "There is nothing here"}
 
@@ -61,7 +61,7 @@ class School:
             Route("/start", self.start),
             Route("/progress", self.progress),
             Route("/library/{name}", self.library),
-            Route("/static/{name}", self.static),
+            Route("/static/{name:path}", self.static),
             Route(topic, self.topic),
             Route(topic + "/skip", self.note, methods=["POST"]),
             Route(topic + "/read", self.note, methods=["POST"]),
@@ -226,13 +226,15 @@ def back(slug: str, key: str) -> Response:
 
 @cache
 def statics() -> dict[str, tuple[str, str]]:
-    """The files of the pages with their kinds."""
+    """The files of the pages with their kinds; those of others in a folder of their own."""
     found = {}
-    for file in resources.files("fathom.learn.web").joinpath("static").iterdir():
-        kind = KINDS.get(Path(file.name).suffix)
-        if kind is not None:
-            text = file.read_text(encoding="utf-8")
-            found[file.name] = (look.sheet() + "\n" + text if file.name == "page.css" else text, kind)
+    for folder, place in (("static", ""), ("vendor", "vendor/")):
+        for file in resources.files("fathom.learn.web").joinpath(folder).iterdir():
+            kind = KINDS.get(Path(file.name).suffix)
+            if kind is not None:
+                text = file.read_text(encoding="utf-8")
+                text = look.sheet() + "\n" + text if file.name == "page.css" else text
+                found[place + file.name] = (text, kind)
     return found
 
 
