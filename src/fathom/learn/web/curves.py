@@ -1,7 +1,7 @@
 """Panels of lines, for a chart that runs in the page: beside its picture each carries its numbers.
 
-The picture comes first, and is what is printed; where a script runs, ``static/curves.js`` lays a chart over it
-that follows the frames and tells the values at a place. Ends, ticks, colours and dashes are those of the
+The picture comes first, and is what is printed; where a script runs, ``static/curves.js`` lays a chart over
+it that follows the frames and tells the values at a place. Ends, ticks, colours and dashes are those of the
 picture, so the one takes the place of the other without a jump.
 """
 
@@ -20,7 +20,7 @@ Column = list[float | int | None]
 
 
 def chart(panel: Panel, drawn: str) -> str:
-    """The picture of a panel in an element that a script makes a chart of; or as it is, where it stays one."""
+    """The picture of a panel in an element that a script makes a chart of; as it is, where it stays one."""
     if panel.handles or not only_lines(panel):
         return drawn
     text = json.dumps(numbers(panel), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -31,15 +31,16 @@ def chart(panel: Panel, drawn: str) -> str:
 
 
 def numbers(panel: Panel) -> dict[str, Any]:
-    """What a chart of a panel needs: how it looks, which stays over a run, and what changes with every frame."""
+    """What a chart of a panel needs: its look, which stays over a run, and what changes with every frame."""
     x, y = scales(panel)
     curves = [mark for mark in panel.marks if isinstance(mark, Curve)]
     looks = [
-        {"name": mark.name or unnamed(panel, place), "tone": mark.tone % len(TONES), "dash": dash, "dots": mark.dots}
+        {"name": mark.name or unnamed(panel, place), "tone": mark.tone % len(TONES), "dash": dash}
         for place, (mark, dash) in enumerate(zip(curves, dashes(panel), strict=True))
-    ]  # fmt: skip
+    ]
     return {
         "look": {"title": panel.title, "x": panel.x, "y": panel.y, "log": y.logarithmic, "curves": looks},
+        "dots": [mark.dots for mark in curves],  # a line that grows long may lose them
         "ends": [plain(end) for end in (x.low, x.high, y.low, y.high)],
         "ticks": [[plain(tick) for tick in axis.ticks()] for axis in (x, y)],
         "tables": tables(curves),

@@ -3,8 +3,8 @@
  * picture that came from the server, which goes on giving it its room, and is what is printed.
  *
  * @typedef {{title: string, x: string, y: string, log: boolean, curves: Curve[]}} Look which stays over a run
- * @typedef {{name: string, tone: number, dash: number[], dots: boolean}} Curve
- * @typedef {{look: Look, ends: number[], ticks: number[][], tables: (number | null)[][][]}} Numbers
+ * @typedef {{name: string, tone: number, dash: number[]}} Curve
+ * @typedef {{look: Look, dots: boolean[], ends: number[], ticks: number[][], tables: (number | null)[][][]}} Numbers
  * @typedef {{
  *   data: (number | null | undefined)[][], cursor: {idx: number | null}, over: HTMLElement, redraw(): void,
  *   setData(data: object): void, setSize(size: object): void, setCursor(place: object): void, destroy(): void,
@@ -12,7 +12,7 @@
  */
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const [LEFT, BELOW, ABOVE, RIGHT] = [52, 24, 6, 12]; // room around the axes
-const VALUE = 8; // letters of the longest value
+const [VALUE, LETTER] = [7, 0.85]; // digits of a long value; how wide a letter of a name is beside them
 const LEAP = 10; // PageUp and PageDown go as many parts of the way
 /** @type {Set<LearnCurves>} */
 const shown = new Set();
@@ -68,15 +68,16 @@ export class LearnCurves extends HTMLElement {
     this.board.className = "chart";
     this.board.setAttribute("role", "group");
     this.board.ariaLabel = look.title;
-    const key = look.curves.map((curve) => `<tr><th scope="row">${sign(curve)}<span></span></th><td></td></tr>`);
-    this.board.innerHTML = `<p class="title"></p><table><tbody><tr><th scope="row"></th><td></td></tr>${key.join("")}
-      </tbody></table><small class="up"></small><div class="plot" role="slider" tabindex="0"></div><small class="across"></small>`;
+    const row = (/** @type {string} */ name) => `<tr><th scope="row">${name}</th><td></td></tr>`;
+    const rows = look.curves.map((curve) => row(`${sign(curve)}<span></span>`)).join("");
+    this.board.innerHTML = `<p class="title"></p><table><tbody>${row("")}${rows}</tbody></table><small></small>
+      <div class="plot" role="slider" tabindex="0"></div><small class="across"></small>`;
     const words = [look.title, look.x || "x", ...look.curves.map((curve) => curve.name), look.y, look.x];
     this.board.querySelectorAll(".title, th:not(:has(span)), th span, small").forEach((part, place) => {
       part.textContent = words[place];
     });
     const longest = Math.max(...words.slice(1, -2).map((word) => word.length));
-    this.board.style.setProperty("--key", `calc(${longest + VALUE}ch + 2.7rem)`);
+    this.board.style.setProperty("--key", `calc(${longest * LETTER + VALUE}ch + 2.6rem)`);
     this.append(this.board);
     this.stage.ariaLabel = `${look.title}: arrow keys move along ${look.x || "x"}`;
     this.stage.addEventListener("keydown", (event) => this.key(event));
@@ -108,9 +109,9 @@ export class LearnCurves extends HTMLElement {
       legend: { show: false }, padding: [ABOVE, RIGHT, 0, 0], axes: [axis(0), axis(1)],
       scales: { x: { time: false, range: ends(0) }, y: { distr: look.log ? 3 : 1, range: ends(2) } },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
-      series: [{}, ...look.curves.map((curve) => ({
+      series: [{}, ...look.curves.map((curve, place) => ({
         stroke: colour(`t${curve.tone}`), width: 2, dash: curve.dash.map((part) => part * fine), spanGaps: false,
-        points: { show: curve.dots, size: 6, fill: colour(`t${curve.tone}`) },
+        points: { show: () => this.numbers.dots[place], size: 6, fill: colour(`t${curve.tone}`) },
       }))],
       hooks: { setCursor: [() => this.tell()] },
     };
