@@ -19,7 +19,7 @@ from fathom.report.style import SERIES
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 STANDS, RUNS = ("optimizers", "together"), ("gradient-descent", "descent")
-PATIENCE = 60_000  # milliseconds: the first figure waits until the worker has begun
+PATIENCE = 120_000  # milliseconds: the first figure waits until the worker has begun
 TOLD = '(node) => [...node.querySelectorAll("td")].map((cell) => cell.textContent)'
 
 

@@ -48,6 +48,7 @@ def test_the_picture_is_there_as_before() -> None:
     """Whoever runs no script, or prints, sees it; the chart lies over it."""
     shown = picture(frame(LOSSES, say="s"), {})
     assert shown.startswith('<learn-curves class="panel" ') and shown.count("<svg") == 2
+    assert shown.count('class="panel') == 1, "one panel, whether a chart lies over it or not"
     assert 'role="img" aria-label="The loss&#x27;s way"' in shown and "<polyline" in shown
 
 

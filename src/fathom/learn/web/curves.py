@@ -19,15 +19,18 @@ MOST = 24 * 1024  # characters of numbers in one panel; with more it stays a pic
 Column = list[float | int | None]
 
 
-def chart(panel: Panel, drawn: str) -> str:
-    """The picture of a panel in an element that a script makes a chart of; as it is, where it stays one."""
+def carried(panel: Panel) -> str:
+    """The numbers of a panel that a script makes a chart of, as text; "" where it stays a picture."""
     if panel.handles or not only_lines(panel):
-        return drawn
+        return ""
     text = json.dumps(numbers(panel), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    if len(text) > MOST:
-        return drawn
-    carried = escape(text, quote=False).replace("'", "&#39;")
-    return f"<learn-curves class=\"panel\" data-numbers='{carried}'>{drawn}</learn-curves>"
+    return text if len(text) <= MOST else ""
+
+
+def chart(carried: str, drawn: str) -> str:
+    """The picture of a panel with its numbers."""
+    text = escape(carried, quote=False).replace("'", "&#39;")
+    return f"<learn-curves class=\"panel\" data-numbers='{text}'>{drawn}</learn-curves>"
 
 
 def numbers(panel: Panel) -> dict[str, Any]:

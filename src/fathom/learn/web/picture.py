@@ -18,7 +18,7 @@ from fathom.learn.engine import draw_free
 from fathom.learn.engine.draw_parts import WIDTH, diverging, text
 from fathom.learn.engine.draw_svg import Area, heading, panel_svg
 from fathom.learn.engine.marks import Frame, Graph, Heat, Images, Matrix, Panel, Tokens
-from fathom.learn.web.curves import chart
+from fathom.learn.web.curves import carried, chart
 
 ALONE = (Graph, Matrix, Images, Tokens)  # marks without axes
 
@@ -42,13 +42,17 @@ def panel(given: Panel, settings: Mapping[str, Any], high: int) -> str:
     theme = "" if heated else ' class="themed"'
     handles = "".join(area.handle(name, settings[name]) for name in given.handles if name in settings)
     body = f'<g class="themed">{around}</g><g{theme}>{area.clipped(inside)}</g>{handles}'
-    return chart(given, svg(given, high, body, area.place() if handles else "", kind="axes"))
+    if numbers := carried(given):
+        return chart(numbers, svg(given, high, body, kind="axes", name=""))
+    return svg(given, high, body, area.place() if handles else "", kind="axes")
 
 
-def svg(given: Panel, high: int, body: str, attributes: str = "", kind: str = "") -> str:
+def svg(
+    given: Panel, high: int, body: str, attributes: str = "", kind: str = "", name: str = "panel "
+) -> str:
     theme = " themed" if kind == "graph" else ""  # a matrix writes on cells that have their own colours
     return (
-        f'<svg class="panel {kind}{theme}" viewBox="0 0 {WIDTH} {high}" role="img"'
+        f'<svg class="{name}{kind}{theme}" viewBox="0 0 {WIDTH} {high}" role="img"'
         f' aria-label="{escape(given.title)}" font-size="12"{attributes}>{body}</svg>'
     )
 
