@@ -65,7 +65,7 @@ def lines(figure: tuple[str, str], frame: int = 0) -> Panel:
 def at(panel: Panel, place: int) -> list[str]:
     """What a chart of curves over the same x tells of one of its places."""
     (table,) = numbers(panel)["tables"]
-    return [short(column[place]) for column in table]
+    return [short(float(column[place])) for column in table]
 
 
 def pixels(chart: Any) -> set[tuple[int, ...]]:
