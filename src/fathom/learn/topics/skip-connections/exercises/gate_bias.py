@@ -1,7 +1,7 @@
 r"""Choose where the gates begin.
 
-A net has so many highway layers. The weights of its gates begin at 0, so that at first every gate is
-$T = \operatorname{sigmoid}(b)$, and each layer carries a share of $1 - T$ of its input on.
+A net has `layers` highway layers, one behind the other. The weights of its gates begin at 0, so that at first
+every gate is $T = \operatorname{sigmoid}(b)$, and each layer carries a share of $1 - T$ of its input on.
 
 Return the bias $b$ with which all the layers together carry a share of `kept` straight on. `kept` lies
 between 0 and 1.
