@@ -13,7 +13,8 @@ from fathom.learn.web.gate import Gate
 from fathom.learn.web.server import listen
 
 FILLED = {
-    "slug": "gradient-descent", "name": "descent", "item:int": "1", "action": "save", "stage": "0123456789ab",
+    "slug": "gradient-descent", "name": "descent", "name:path": "page.js", "item:int": "1", "action": "save",
+    "stage": "0123456789ab",
 }  # fmt: skip
 FOREIGN = (
     "evil.example", f"evil.example:{PORT}", "127.0.0.1", "127.0.0.1:80", f"127.0.0.1:{PORT}.evil.example",
@@ -41,7 +42,7 @@ def paths() -> list[str]:
     """Every route with something in its places; a route that is added is here by itself."""
     routes = [route for route in Browser(Path("nowhere")).app.app.routes if isinstance(route, Route)]
     assert len(routes) == len(Browser(Path("nowhere")).app.app.routes) > 12
-    return [re.sub(r"\{([^}]+)\}", lambda found: FILLED[found[1].removesuffix(":path")], route.path) for route in routes]
+    return [re.sub(r"\{([^}]+)\}", lambda found: FILLED[found[1]], route.path) for route in routes]
 
 
 PATHS = [*paths(), "/nothing", "/static/page.css", "/static/nothing.css", "/topic/nothing"]
