@@ -8,6 +8,7 @@ from tests.learn.test_web_browser import PHONE, SLUG, WRITTEN, Visit, browser, s
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+TALKATIVE = "skip-connections"  # has many formulas in its sentences
 ALL_DRAWN = "() => !document.querySelector('math:not([data-drawn=yes])')"
 ADD = "(html) => document.querySelector('article').insertAdjacentHTML('beforeend', html)"
 LEFT = 'math[data-drawn="left"]'
@@ -29,6 +30,21 @@ COPIED = """(selector) => {
   const clipboardData = new DataTransfer();
   document.body.dispatchEvent(new ClipboardEvent("copy", { clipboardData, bubbles: true, cancelable: true }));
   return ["text/plain", "text/html"].map((kind) => clipboardData.getData(kind));
+}"""
+# How many formulas have a sign right behind them, and of how many it begins the next line.
+TORN = """() => {
+  const found = [0, 0];
+  for (const formula of document.querySelectorAll("article p .maths")) {
+    const next = formula.nextSibling;  // they may stand in a span of their own
+    const bases = formula.querySelectorAll(".katex-base");
+    if (!bases.length || !/^[.,;:)?]/.test(next?.textContent ?? "") || next.nodeType !== 3) continue;
+    const sign = document.createRange();
+    sign.setStart(next, 0);
+    sign.setEnd(next, 1);
+    found[0] += 1;
+    found[1] += sign.getBoundingClientRect().top >= bases[bases.length - 1].getBoundingClientRect().bottom;
+  }
+  return found;
 }"""
 WORDS = "async (part) => (await import('/static/maths.js')).words(document.querySelector(part))"
 UNKNOWN = (r"\unheard{x}", r"\frac{a}", r"\href{https://example.org}{x}", r"\htmlStyle{color: red}{x}",
@@ -112,6 +128,14 @@ def test_a_formula_is_seen_once_and_read_once(
     assert page.locator(".formula .katex").first.is_visible()
     assert formula.locator(".read").bounding_box()["width"] <= 1
     visit.close()
+
+
+def test_no_line_begins_with_what_ends_a_sentence(browser: Any, state: tuple[str, Any]) -> None:  # noqa: F811
+    page = opened(Visit(browser, *state), f"/topic/{TALKATIVE}")
+    for width in range(320, 480, 8):
+        page.set_viewport_size({"width": width, "height": 800})
+        followed, torn = page.evaluate(TORN)
+        assert followed > 10 and torn == 0, width
 
 
 def test_a_copy_holds_the_tex(browser: Any, state: tuple[str, Any]) -> None:  # noqa: F811

@@ -84,6 +84,19 @@ function redraw(formula, katex) {
   const read = Object.assign(document.createElement("span"), { className: "read" });
   read.append(formula);
   whole.prepend(read);
+  join(whole);
+}
+
+/** A full stop behind a formula must not begin the next line; between its parts it may be broken. @param {Element} whole */
+function join(whole) {
+  const next = whole.nextSibling;
+  const signs = next instanceof Text ? /^[.,;:?!)\]]+/.exec(next.data)?.[0] : "";
+  if (!(next instanceof Text) || !signs) return;
+  const joined = Object.assign(document.createElement("span"), { className: "joined" });
+  next.splitText(signs.length);
+  whole.before(joined);
+  joined.append(whole, next);
+  for (const part of whole.querySelectorAll(".katex-base:not(:last-child)")) part.after(document.createElement("wbr"));
 }
 
 /** @param {Element} formula its TeX, as it was written */
