@@ -10,7 +10,7 @@ export PYTHONUTF8 := 1
 # Compiled modules are kept, also where the shell forbids it: else each process compiles thousands of files anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check gpu lint clean
+.PHONY: demo test check gpu lint vendor clean
 
 demo: .venv/demo
 	@$(BIN)/python tools/demo.py
@@ -28,6 +28,10 @@ lint: .venv/dev
 
 gpu: .venv/dev
 	@$(BIN)/python -m pytest -q -m gpu -rs
+
+# What the pages of `fathom learn` take from others. Needs Node 20 or newer, and a network; the result is committed.
+vendor:
+	@cd tools/vendor && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs
 
 # A stamp for each set of extras; pyproject.toml decides when it is old.
 .venv/demo: pyproject.toml constraints.txt

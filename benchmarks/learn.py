@@ -51,10 +51,14 @@ PAINT = """async () => {
   return painted().startTime / 1000;
 }"""
 USABLE = """async () => {
-  const ready = () => customElements.get("learn-map") && !document.querySelector("learn-editor:not(.ready)");
-  document.querySelector("learn-figure")?.scrollIntoView();
-  const drawn = () => !document.querySelector("learn-figure") || document.querySelector(".panel");
-  while (!(ready() && drawn())) await new Promise(requestAnimationFrame);
+  const answers = async (part, ready) => {
+    document.querySelector(part)?.scrollIntoView();
+    const there = () => !document.querySelector(part) || document.querySelector(ready);
+    while (!there()) await new Promise(requestAnimationFrame);
+  };
+  while (!customElements.get("learn-map")) await new Promise(requestAnimationFrame);
+  await answers("learn-figure", ".panel");
+  await answers("learn-editor", "learn-editor.ready");
   return performance.now() / 1000;
 }"""
 HEAVY = """() => [...performance.getEntriesByType("resource"), performance.getEntriesByType("navigation")[0]]
@@ -206,7 +210,9 @@ def verdicts(visitor: Visitor, topics: Sequence[str]) -> dict[str, list[float]]:
 def verdict(page: Any, made: Exercise, text: str) -> tuple[float, str]:
     """Seconds from the click on Check to the words, and the words."""
     form = f"document.querySelector('#exercise-{made.name}')"
-    page.locator(f"#exercise-{made.name} textarea").fill(text)
+    page.locator(f"#exercise-{made.name} learn-editor").scroll_into_view_if_needed()
+    editor = page.locator(f"#exercise-{made.name} learn-editor.ready")
+    editor.evaluate("(editor, text) => { editor.value = text }", text)
     click = f"{form}.querySelector('.buttons button').click()"
     seconds = page.evaluate(UNTIL, [click, f"{form}.querySelector('.verdict')"])
     return seconds, page.locator(f"#exercise-{made.name} .verdict").inner_text()

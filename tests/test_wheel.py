@@ -14,6 +14,7 @@ from fathom import catalog
 pytestmark = pytest.mark.slow
 ROOT = catalog.ROOT.parents[1]
 LIMIT = 20e6  # bytes
+LEARN = 5e6
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +35,27 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_small_and_holds_every_file_of_the_package(wheel: Path) -> None:
     assert wheel.name.startswith("fathom_dl-")
     assert wheel.stat().st_size < LIMIT
-    packed = set(zipfile.ZipFile(wheel).namelist())
+    entries = zipfile.ZipFile(wheel).infolist()
+    packed = {entry.filename for entry in entries}
     wanted = {
         f"fathom/{file.relative_to(catalog.ROOT).as_posix()}"
         for file in catalog.ROOT.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert not wanted - packed, sorted(wanted - packed)[:20]
+    learn = sum(entry.compress_size for entry in entries if entry.filename.startswith("fathom/learn/"))
+    assert learn < LEARN, "the curriculum with what its pages take from others"
+
+
+def test_it_says_under_what_licences_it_comes(wheel: Path) -> None:
+    """Ours, and those of what the pages of the curriculum take from others."""
+    packed = zipfile.ZipFile(wheel)
+    (about,) = (name for name in packed.namelist() if name.endswith(".dist-info/METADATA"))
+    told = packed.read(about).decode()
+    assert "License-Expression: Apache-2.0 AND MIT AND OFL-1.1" in told
+    for name in ("LICENSE", "src/fathom/learn/web/vendor/LICENCES.txt"):
+        assert f"License-File: {name}" in told
+        assert packed.read(about.replace("METADATA", f"licenses/{name}")) == (ROOT / name).read_bytes()
 
 
 def test_it_trains_on_the_digits_it_carries(wheel: Path, tmp_path: Path) -> None:

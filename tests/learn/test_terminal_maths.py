@@ -51,6 +51,7 @@ def test_formulas_of_pages(slug: str) -> None:
     ("tex", "shown"),
     [
         (r"\left\lceil \frac{n}{s} \right\rceil", "⌈ n/s ⌉"),
+        (r"\prod_n \bigl(1 + F_n\bigr)", "Πₙ (1 + Fₙ)"),
         (r"\underbrace{(a - b)^2}_{\text{bias}} + \cos x", "(a - b)² [bias] + cos x"),
     ],
 )

@@ -13,7 +13,8 @@ from fathom.learn.web.gate import Gate
 from fathom.learn.web.server import listen
 
 FILLED = {
-    "slug": "gradient-descent", "name": "descent", "item:int": "1", "action": "save", "stage": "0123456789ab",
+    "slug": "gradient-descent", "name": "descent", "name:path": "page.js", "item:int": "1", "action": "save",
+    "stage": "0123456789ab",
 }  # fmt: skip
 FOREIGN = (
     "evil.example", f"evil.example:{PORT}", "127.0.0.1", "127.0.0.1:80", f"127.0.0.1:{PORT}.evil.example",
@@ -141,6 +142,10 @@ def test_a_file_outside_is_not_served(browser: Browser) -> None:
         "/static/../gate.py",
         "/static/%2e%2e%2fgate.py",
         "/static/",
+        "/static/vendor/../../gate.py",
+        "/static/vendor/%2e%2e%2f%2e%2e%2fgate.py",
+        "/static/vendor/fonts/",
+        "/static//etc/hostname",
         "/library/..%2fgate",
         "/library/gate",
     ):

@@ -1,12 +1,12 @@
 """TeX to MathML: structure, spacing, alphabets, symbols, and a message for what is not known."""
 
 import re
+from html import escape, unescape
 
 import pytest
+from tests.learn import formulas
 
 from fathom.learn.engine import curriculum
-from fathom.learn.engine.exercise import exercise, exercises
-from fathom.learn.engine.topic import Formula, Note, Prediction, Prose, Question, SourceBlock
 from fathom.learn.web import maths_tables as tables
 from fathom.learn.web import prose
 from fathom.learn.web.maths import TexError, mathml
@@ -178,23 +178,45 @@ def test_links_outside_tell_nothing() -> None:
 @pytest.mark.parametrize("slug", WRITTEN)
 def test_every_formula_of_a_page_can_be_read(slug: str) -> None:
     """Those on lines of their own, and those in any text; a symbol that is explained occurs somewhere."""
-    page = curriculum.topic(slug)
-    texts = [page.head.goal, *page.head.symbols.values()]
-    for block in page.blocks:
-        if isinstance(block, Prose | Note):
-            texts.append(block.text)
-        elif isinstance(block, Question | Prediction):
-            texts += [block.text, *(part for option in block.options for part in (option.text, option.why))]
-        elif isinstance(block, SourceBlock):
-            texts += [margin.text for margin in block.margins]
-    for name in exercises(slug):
-        made = exercise(slug, name)
-        texts += [made.statement, made.passed, *made.hints, *made.mistakes.values()]
-    symbols = tuple(page.head.symbols)
-    shown = [mathml(block.tex, display=True, symbols=symbols) for block in page.every(Formula)]
-    shown += [prose.blocks(text, symbols) for text in texts]
-    assert not [html for html in shown if 'class="tex"' in html]
+    html = formulas.shown(slug)
+    symbols = tuple(curriculum.heads()[slug].symbols)
+    listed = [mathml(symbol, symbols=symbols) for symbol in symbols]
+    assert not [part for part in html if 'class="tex"' in part]
     for place, symbol in enumerate(symbols):
-        assert any(f'data-symbol="{place}"' in html for html in shown), (
-            f"{symbol} is explained and never used"
-        )
+        used = (part for part in html if part not in listed)
+        assert any(f'data-symbol="{place}"' in part for part in used), f"{symbol} is explained and never used"
+
+
+# -- what KaTeX is given ---------------------------------------------------------------------------------
+def drawn_from(tex: str, *symbols: str) -> str:
+    """The TeX that KaTeX draws: another than the formula's only where something is marked."""
+    found = re.match(r'<math data-tex="([^"]*)">', mathml(tex, symbols=symbols))
+    return unescape(found[1]) if found else tex
+
+
+@pytest.mark.parametrize(
+    "tex, marked",
+    [
+        ("a + b", "a + b"),
+        ("w + 1", r"{\known{0}{w}} + 1"),
+        (r"\frac w2", r"\frac {\known{0}{w}}2"),
+        ("x_i", r"{\known{1}{x_{\known{2}{i}}}}"),
+        ("w_i", r"{\known{0}{w_{\known{2}{i}}}}"),  # TeX must see the letter that the index stands at
+        (r"\hat{w}^2", r"{\known{0}{\hat{w}^2}}"),
+        ("x_{i}^2", r"x_{{\known{2}{i}}}^2"),
+        ("x^12", "x^12"),
+        ("i^12", r"{\known{2}{i^1}}2"),  # in TeX a power is one digit
+        (r"a \odot b", r"a \known{3}{\odot} b"),  # no braces: they would take its distances
+        ("a &= w", r"\begin{aligned}a &= {\known{0}{w}}\end{aligned}"),
+    ],
+)
+def test_symbols_are_marked_where_tex_allows_it(tex: str, marked: str) -> None:
+    assert drawn_from(tex, "w", "x_i", "i", r"\odot") == marked
+    assert f'encoding="application/x-tex">{escape(tex)}<' in mathml(tex, symbols=("w", "x_i", "i"))
+
+
+def test_a_symbol_inside_another_is_that_one() -> None:
+    """As the x of x_i; what is an index of it may be explained by itself."""
+    shown = mathml("x_i + x", symbols=("x_i", "x", "i"))
+    assert [shown.count(f'data-symbol="{n}"') for n in range(3)] == [1, 1, 1]
+    assert drawn_from("x_i + x", "x_i", "x", "i").count(r"\known{1}") == 1

@@ -17,7 +17,7 @@ from fathom.learn.engine.draw_parts import INK, RULE, SOFT, TONES
 from fathom.learn.engine.progress import Log
 from fathom.learn.engine.topic import Block, Prediction, Question, SourceBlock
 from fathom.learn.engine.verdict import Verdict
-from fathom.learn.web import figures, look, map_page
+from fathom.learn.web import exercises, figures, look, map_page
 from fathom.learn.web.layout import BOX, COLUMNS, layout
 from fathom.report.style import contrast
 
@@ -326,6 +326,23 @@ def test_a_verdict_is_shown_with_its_mistake(
     assert made.mistakes[twin].split("`")[0][:20] in unescaped(told) and "1 of" in told
     exercise.answer_path(tmp_path, made).write_text("four", encoding="utf-8")
     assert "Passed." not in browser.get(f"/topic/{SLUG}").text  # that was another text
+
+
+LINES = {  # what a grader says -> the line of the answer that is marked
+    "Your code raised NameError: name 'y' is not defined (line 12: return y)": ' data-line="12"',
+    "Python cannot read line 3: '(' was never closed": ' data-line="3"',
+    "This needs your split.py, which cannot be used (split.py, line 2: return y)": "",
+    "Python cannot read your answer: source code string cannot contain null bytes": "",
+    "The output line 4 is wrong.": "",
+}
+
+
+@pytest.mark.parametrize("message", LINES)
+def test_a_verdict_names_the_line_of_the_answer(message: str) -> None:
+    """Another file's line is none of it; nor is one that an author's words happen to name."""
+    assert exercises.at(Verdict(False, "runs", message)) == LINES[message]
+    assert exercises.at(Verdict(False, "runs", message, mistake="uphill")) == ""
+    assert exercises.at(Verdict(True, "", message)) == ""
 
 
 def test_skipping_is_a_state(browser: Browser) -> None:

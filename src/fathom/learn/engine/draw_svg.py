@@ -26,6 +26,7 @@ from fathom.learn.engine.draw_parts import (
 )
 from fathom.learn.engine.marks import Bars, Curve, Frame, Heat, Mark, Panel, Scatter
 from fathom.learn.engine.scale import scales, short
+from fathom.learn.engine.strokes import dashes
 
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 32, 44  # room for titles and ticks
 KEY = 15  # height of a row of names above the axes
@@ -90,6 +91,7 @@ class Area:
     def __init__(self, panel: Panel) -> None:
         self.x, self.y = x, y = scales(panel)
         self.keys = keys(panel)
+        self.dashes = {id(mark): dash for mark, dash in zip(panel.marks, dashes(panel), strict=True)}
         self.top = TOP + KEY * len(self.keys)
         room = WIDTH - LEFT - RIGHT
         self.wide, self.high = room, HEIGHT - self.top - BOTTOM
@@ -139,12 +141,15 @@ class Area:
 
     def sign(self, mark: Mark, x: Number, up: Number) -> str:
         if isinstance(mark, Curve):
-            dashes = ' stroke-dasharray="6 4"' if mark.dashed else ""
             ends = f'x1="{x:.1f}" y1="{up - 4}" x2="{x + 17:.1f}" y2="{up - 4}"'
-            return f'<line {ends} stroke-width="3"{dashes}{tone(mark.tone, "stroke")}/>'
+            return f'<line {ends} stroke-width="3"{self.dashed(mark)}{tone(mark.tone, "stroke")}/>'
         if isinstance(mark, Scatter) and not mark.classes:
             return f'<circle cx="{x + 12:.1f}" cy="{up - 4}" r="4"{tone(mark.tone, "fill")}/>'
         return f'<rect x="{x + 8:.1f}" y="{up - 8}" width="9" height="9"{tone(mark.tone, "fill")}/>'
+
+    def dashed(self, mark: Mark) -> str:
+        dash = " ".join(map(str, self.dashes[id(mark)]))
+        return f' stroke-dasharray="{dash}"' if dash else ""
 
     def draw(self, mark: object) -> Iterator[str]:
         if isinstance(mark, Curve):
@@ -160,10 +165,9 @@ class Area:
         placed = [self.at(*point) for point in mark.points]
         if len(placed) > 1:
             path = " ".join(f"{x:g},{y:g}" for x, y in placed)
-            dashes = ' stroke-dasharray="6 4"' if mark.dashed else ""
             yield (
                 f'<polyline points="{path}" fill="none" stroke-width="2" stroke-linejoin="round"'
-                f"{dashes}{tone(mark.tone, 'stroke')}/>"
+                f"{self.dashed(mark)}{tone(mark.tone, 'stroke')}/>"
             )
         if mark.arrow and len(placed) > 1:
             yield arrow(placed[-2], placed[-1], mark.tone)

@@ -18,7 +18,7 @@ LETTERS = {
     "leftarrow": "←", "Rightarrow": "⇒", "in": "∈", "ldots": "...", "dots": "...", "cdots": "...",
     "quad": GAP, "qquad": GAP * 2, "mid": "|", "top": "T", "ll": "≪", "gg": "≫", "mathbb": "",
     "lceil": "⌈", "rceil": "⌉", "lfloor": "⌊", "rfloor": "⌋", "left": "", "right": "",
-    "big": "", "Big": "", "displaystyle": "", "max": "max", "min": "min",
+    "displaystyle": "", "max": "max", "min": "min",
     "sin": "sin", "cos": "cos",
     "exp": "exp", "log": "log", "tanh": "tanh", "lim": "lim", "frac": "frac", "sqrt": "sqrt", "text": "text",
 }  # fmt: skip
@@ -32,6 +32,7 @@ GROUP = r"\{((?:[^{}]|\{[^{}]*\})*)\}"
 def plain(tex: str) -> str:
     """A formula as text."""
     tex = re.sub(r"\\(?:text|operatorname|mathrm|mathbf|mathit)\*?\{([^{}]*)\}", r"\1", tex)
+    tex = re.sub(r"\\[bB]igg?[lrm]?(?![A-Za-z])", "", tex)
     tex = re.sub(r"\\begin\{\w+\}(\{[^{}]*\})?|\\end\{\w+\}", "", tex)
     tex = tex.replace(r"\\", "\n").replace("&", "").replace(r"\,", " ").replace(r"\;", " ").replace(r"\!", "")
     for _ in range(4):  # from the inside out

@@ -8,8 +8,6 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
-from functools import cache
-from importlib import resources
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -24,10 +22,11 @@ from fathom.learn.engine.progress import Log
 from fathom.learn.engine.topic import Block, Prediction, Question, Topic
 from fathom.learn.engine.worker import Worker
 from fathom.learn.terminal import practice
-from fathom.learn.web import look, study
+from fathom.learn.web import study
 from fathom.learn.web.asked import asked_of, asks_part, exercise_of, fields, figure_of, head_of
 from fathom.learn.web.coming import coming_page
 from fathom.learn.web.figures import program, settings_of
+from fathom.learn.web.files import served
 from fathom.learn.web.gate import Gate, Turned
 from fathom.learn.web.library import library_page
 from fathom.learn.web.map_page import map_page
@@ -40,7 +39,6 @@ from fathom.learn.web.stream import Stream
 from fathom.learn.web.study import Memory, Study
 from fathom.learn.web.topic_page import TopicPage, standing
 
-KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 STAGE = re.compile(r"[A-Za-z0-9-]{8,64}")
 TITLES = {400: "This cannot be done", 401: "Not let in", 403: "Refused", 404: "There is nothing here"}
 
@@ -61,7 +59,7 @@ class School:
             Route("/start", self.start),
             Route("/progress", self.progress),
             Route("/library/{name}", self.library),
-            Route("/static/{name}", self.static),
+            Route("/static/{name:path}", self.static),
             Route(topic, self.topic),
             Route(topic + "/skip", self.note, methods=["POST"]),
             Route(topic + "/read", self.note, methods=["POST"]),
@@ -103,10 +101,7 @@ class School:
         return HTMLResponse(library_page(request.path_params["name"]))
 
     async def static(self, request: Request) -> Response:
-        found = statics().get(request.path_params["name"])
-        if found is None:
-            raise Turned(404, "There is no such file.")
-        return Response(found[0], media_type=found[1])
+        return served(request.path_params["name"], request.headers.get("accept-encoding", ""))
 
     async def topic(self, request: Request) -> Response:
         head = head_of(request)
@@ -222,18 +217,6 @@ class School:
 
 def back(slug: str, key: str) -> Response:
     return RedirectResponse(f"/topic/{slug}" + (f"#{key}" if key else ""), 303)
-
-
-@cache
-def statics() -> dict[str, tuple[str, str]]:
-    """The files of the pages with their kinds."""
-    found = {}
-    for file in resources.files("fathom.learn.web").joinpath("static").iterdir():
-        kind = KINDS.get(Path(file.name).suffix)
-        if kind is not None:
-            text = file.read_text(encoding="utf-8")
-            found[file.name] = (look.sheet() + "\n" + text if file.name == "page.css" else text, kind)
-    return found
 
 
 async def refused(request: Request, error: Exception) -> Response:

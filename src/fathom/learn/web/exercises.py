@@ -1,5 +1,6 @@
 """An exercise on a page: what is asked, an editor for the learner's own file, and what the grader said."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,6 +13,7 @@ from fathom.learn.web.code import fence
 
 TALLEST = 30  # lines of the editor, where no script makes it fit
 TOLD = 'role="status" tabindex="-1"'  # read out, and where the focus goes
+LINE = re.compile(r"^Python cannot read line (\d+):|\(line (\d+): ")  # as a worker names one of the answer
 Symbols = tuple[str, ...]
 
 
@@ -105,7 +107,13 @@ def verdict(found: Verdict, symbols: Symbols, onward: str) -> str:
     elif found.passed and onward:
         more = f"<p>{onward}</p>"
     printed = f"<p>Your code printed:</p>{fence(found.output, '')}" if found.output.strip() else ""
-    return f'<div class="verdict {kind}" {TOLD}><p><b>{word}</b> {said}</p>{more}{printed}</div>'
+    return f'<div class="verdict {kind}" {TOLD}{at(found)}><p><b>{word}</b> {said}</p>{more}{printed}</div>'
+
+
+def at(found: Verdict) -> str:
+    """The line of the answer that a verdict names, for the editor to mark; "" where it names none."""
+    line = None if found.passed or found.mistake else LINE.search(found.message)
+    return f' data-line="{line[1] or line[2]}"' if line else ""
 
 
 def hints(given: Sequence[str], symbols: Symbols) -> str:

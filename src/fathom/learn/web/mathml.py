@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -21,16 +21,45 @@ class Element:
     inside: "str | Sequence[Element]" = ""
     attributes: dict[str, str] = field(default_factory=dict)
     kind: str = ""  # "limits", "function" or "open": what matters to what follows
+    span: tuple[int, int] | None = None  # the tokens of the formula that it was read from
 
-    def written(self, known: Mapping[str, int]) -> str:
-        """MathML; elements that are ``known`` as they are written alone carry the number of their symbol."""
+    def written(self, known: Mapping[str, int], inside_known: bool = False) -> str:
+        """MathML; elements that are ``known`` as they are written alone carry the number of their symbol.
+
+        A symbol that stands at an index of its own, as the x of x_i where that is known, is no other symbol.
+        """
         attributes = dict(self.attributes)
-        if known and (number := known.get(self.written({}))) is not None:
+        number = None if inside_known else self.number(known)
+        if number is not None:
             attributes["data-symbol"] = str(number)
         said = "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
-        inner = escape(self.inside) if isinstance(self.inside, str) else ""
-        inner += "" if isinstance(self.inside, str) else "".join(e.written(known) for e in self.inside)
+        if isinstance(self.inside, str):
+            return f"<{self.tag}{said}>{escape(self.inside)}</{self.tag}>"
+        held = self.tag in SCRIPTS and (inside_known or number is not None)
+        inner = "".join(e.written(known, held and place == 0) for place, e in enumerate(self.inside))
         return f"<{self.tag}{said}>{inner}</{self.tag}>"
+
+    def number(self, known: Mapping[str, int]) -> int | None:
+        return known.get(self.written({})) if known else None
+
+    def marks(self, known: Mapping[str, int], inside_known: bool = False) -> Iterator[tuple["Element", int]]:
+        """The parts to mark in TeX, outer ones first, with the numbers of their symbols.
+
+        A symbol with an index, a power or an accent is marked with these: TeX places them by the letter they
+        stand at, and would not see it behind a mark.
+        """
+        number, base = (None if inside_known else self.number(known)), self
+        while (
+            not inside_known and number is None and base.tag in SCRIPTS and not isinstance(base.inside, str)
+        ):
+            base = base.inside[0]
+            number = base.number(known)
+        if number is not None:
+            yield self, number
+        if not isinstance(self.inside, str):
+            held = self.tag in SCRIPTS and (inside_known or number is not None)
+            for place, element in enumerate(self.inside):
+                yield from element.marks(known, held and place == 0)
 
 
 def one(row: Element) -> Element:

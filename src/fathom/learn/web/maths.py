@@ -1,4 +1,4 @@
-"""Formulas: TeX to MathML, which every browser of today draws without a script.
+"""Formulas: TeX to MathML, which every browser of today draws without a script; with one, KaTeX draws them.
 
     >>> mathml("w - r")
     '<math><semantics><mrow><mi>w</mi><mo>−</mo><mi>r</mi></mrow><annotation ...>w - r</annotation>...'
@@ -6,11 +6,12 @@
 A formula is read once, from left to right, into a tree of elements, and the tree is written. What is not
 known raises ``TexError``, so a test finds it before a reader does. Symbols that the head of a page explains
 are marked with ``data-symbol``, the number of their explanation: a page can say what is under the pointer.
-The elements are those of MathML Core; an annotation keeps the TeX for whoever copies it.
+The elements are those of MathML Core; an annotation keeps the TeX for whoever copies it. Where KaTeX needs
+another TeX, because symbols are marked in it, ``data-tex`` has that (``static/maths.js`` reads it).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from fathom.errors import InputError
@@ -35,10 +36,13 @@ def mathml(tex: str, *, display: bool = False, symbols: Sequence[str] = ()) -> s
     Raises ``TexError`` for TeX that is not known here.
     """
     known = {one(Reader(symbol).whole()).written({}): place for place, symbol in enumerate(symbols)}
-    tree = Reader(tex, display).whole().written(known)
+    reader = Reader(tex, display)
+    tree = reader.whole()
     annotation = f'<annotation encoding="application/x-tex">{escape(tex)}</annotation>'
     block = ' display="block"' if display else ""
-    return f"<math{block}><semantics>{tree}{annotation}</semantics></math>"
+    marked = reader.marked(tree, known)
+    drawn = f' data-tex="{escape(marked)}"' if marked != tex else ""
+    return f"<math{block}{drawn}><semantics>{tree.written(known)}{annotation}</semantics></math>"
 
 
 class Reader:
@@ -48,6 +52,7 @@ class Reader:
         self.tex, self.display = tex, display
         self.tokens = TOKEN.findall(tex)
         self.at = 0
+        self.bare = False  # whether it has rows or columns outside any environment
 
     def fail(self, text: str) -> TexError:
         return TexError(self.tex, text)
@@ -66,6 +71,11 @@ class Reader:
         self.at += 1
         return token
 
+    def spanned(self, element: Element, first: int) -> Element:
+        """An element that was read from the token at ``first`` on; one from inside knows that better."""
+        element.span = element.span or (first, self.at)
+        return element
+
     def expect(self, wanted: str) -> None:
         found = self.peek() or "the end"
         if found != wanted:
@@ -83,11 +93,27 @@ class Reader:
             self.at += 1
         return "".join(self.tokens[start : self.at - 1])
 
+    def marked(self, tree: Element, known: Mapping[str, int]) -> str:
+        r"""The formula for KaTeX: symbols stand in \known{number}{symbol}, bare rows in an environment.
+
+        In braces of its own a mark can stand where one letter can; an operator keeps its distances without.
+        """
+        pieces = [*self.tokens, ""]
+        for element, number in reversed(list(tree.marks(known))):  # the outer ones come around the others
+            if element.span:
+                first, end = element.span
+                left, right = ("", "") if element.tag == "mo" else ("{", "}")
+                pieces[first] = f"{left}\\known{{{number}}}{{{pieces[first]}"
+                pieces[end - 1] += "}" + right
+        text = "".join(pieces)
+        return f"\\begin{{aligned}}{text}\\end{{aligned}}" if self.bare else text
+
     # -- rows -------------------------------------------------------------------------------------
     def whole(self) -> Element:
         rows = self.table_rows(("",))
         if len(rows) == 1 and len(rows[0]) == 1:
-            return Element("mrow", rows[0][0])
+            return self.spanned(Element("mrow", rows[0][0]), 0)
+        self.bare = True
         return table(rows, "rl" if "&" in self.tex else "c")
 
     def row(self, ends: Sequence[str]) -> list[Element]:
@@ -124,14 +150,16 @@ class Reader:
                 self.tokens[self.at : self.at + 1] = [token[0], token[1:]]
             return self.atom()
         self.take()
+        first = self.at - 1
         inside = self.row(("}",))
         self.expect("}")
-        return one(Element("mrow", inside))
+        return self.spanned(one(Element("mrow", inside)), first)
 
     # -- what a row is made of ----------------------------------------------------------------------
     def scripted(self) -> Element:
         """An atom with what stands above and below it."""
-        base = self.atom()
+        self.peek()
+        first, base = self.at, self.atom()
         below: Element | None = None
         above: list[Element] = []
         while self.peek() in ("_", "^", "'"):
@@ -152,9 +180,14 @@ class Reader:
         both = "munderover" if base.kind == "limits" else "msubsup"
         tag = both if len(parts) == 3 else names[below is None]
         named = base.tag == "mi" and base.kind in ("limits", "function")
-        return Element(tag, parts, kind="function" if named else "")
+        return self.spanned(Element(tag, parts, kind="function" if named else ""), first)
 
     def atom(self) -> Element:
+        self.peek()
+        first = self.at
+        return self.spanned(self.thing(), first)
+
+    def thing(self) -> Element:
         token = self.take()
         if token == "{":
             self.at -= 1

@@ -2,7 +2,8 @@
 
 The drawing is that of ``draw_svg``. What is made of thousands of cells, a map of heat or small images, is a
 PNG inside: a few kilobytes instead of some hundred, and nothing to lay out. A panel with handles says
-where its axes lie, so that a script can tell a place on the screen from a place in the figure.
+where its axes lie, so that a script can tell a place on the screen from a place in the figure; one of nothing
+but lines carries its numbers too, for a chart.
 """
 
 import base64
@@ -17,6 +18,7 @@ from fathom.learn.engine import draw_free
 from fathom.learn.engine.draw_parts import WIDTH, diverging, text
 from fathom.learn.engine.draw_svg import Area, heading, panel_svg
 from fathom.learn.engine.marks import Frame, Graph, Heat, Images, Matrix, Panel, Tokens
+from fathom.learn.web.curves import carried, chart
 
 ALONE = (Graph, Matrix, Images, Tokens)  # marks without axes
 
@@ -40,13 +42,17 @@ def panel(given: Panel, settings: Mapping[str, Any], high: int) -> str:
     theme = "" if heated else ' class="themed"'
     handles = "".join(area.handle(name, settings[name]) for name in given.handles if name in settings)
     body = f'<g class="themed">{around}</g><g{theme}>{area.clipped(inside)}</g>{handles}'
+    if numbers := carried(given):
+        return chart(numbers, svg(given, high, body, kind="axes", name=""))
     return svg(given, high, body, area.place() if handles else "", kind="axes")
 
 
-def svg(given: Panel, high: int, body: str, attributes: str = "", kind: str = "") -> str:
+def svg(
+    given: Panel, high: int, body: str, attributes: str = "", kind: str = "", name: str = "panel "
+) -> str:
     theme = " themed" if kind == "graph" else ""  # a matrix writes on cells that have their own colours
     return (
-        f'<svg class="panel {kind}{theme}" viewBox="0 0 {WIDTH} {high}" role="img"'
+        f'<svg class="{name}{kind}{theme}" viewBox="0 0 {WIDTH} {high}" role="img"'
         f' aria-label="{escape(given.title)}" font-size="12"{attributes}>{body}</svg>'
     )
 

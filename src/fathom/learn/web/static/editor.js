@@ -1,139 +1,137 @@
-const INDENT = "    ";
+const BUNDLE = "./vendor/codemirror.mjs";
+const NEAR = "600px 0px"; // how far below or above the screen an editor is made ready
 const REST = 1500; // milliseconds without a key, after which a text is kept
-const WORDS =
-  "and as assert async await break class continue def del elif else except finally for from global if import in " +
-  "is lambda nonlocal not or pass raise return try while with yield None True False";
-const STRINGS = ["'''[^]*?(?:'''|$)", '"""[^]*?(?:"""|$)', "'(?:\\\\.|[^'\\\\\\n])*'?", '"(?:\\\\.|[^"\\\\\\n])*"?'];
-const TOKEN = new RegExp(
-  [
-    "(?<c>#.*)",
-    `(?<s>[rbfuRBFU]{0,2}(?:${STRINGS.join("|")}))`,
-    "(?<m>\\b\\d[\\w.]*)",
-    `(?<k>\\b(?:${WORDS.replaceAll(" ", "|")})\\b)`,
-    "(?<f>(?<=\\b(?:def|class) +)\\w+|@[\\w.]+)",
-  ].join("|"),
-  "g",
-);
+const FEWEST = 10; // lines that are shown
 
-/** A textarea that knows Python a little: colours, line numbers, indents. The textarea stays what is edited. */
+/**
+ * What tools/vendor/codemirror.mjs opens. Of CodeMirror's view only this is used here.
+ * @typedef {object} Opened
+ * @property {{ dom: HTMLElement, scrollDOM: HTMLElement, focus(): void, setTabFocusMode(on: boolean): void }} view
+ * @property {(text: string) => void} replace
+ * @property {(line: number, message: string) => void} mark
+ */
+
+/**
+ * A textarea in whose place CodeMirror comes when the reader comes near. The textarea stays what the form sends:
+ * it holds what the editor holds, and is the editor where there is no other.
+ */
 export class LearnEditor extends HTMLElement {
-  painted = Object.assign(document.createElement("pre"), { className: "painted", ariaHidden: "true" });
-  gutter = Object.assign(document.createElement("pre"), { className: "gutter", ariaHidden: "true" });
-  timer = 0;
+  opened = /** @type {Opened | null} */ (null);
+  asked = false; // the bundle is on its way, or here
   leaving = true; // Tab goes on to the next thing on the page
+  timer = 0;
+  near = new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && this.upgrade(), {
+    rootMargin: NEAR,
+  });
+
+  constructor() {
+    super();
+    this.addEventListener("input", () => this.changed());
+    this.addEventListener("focusin", () => this.upgrade());
+    // Whoever comes by Tab goes on by Tab, until something is typed or pointed at.
+    this.addEventListener("focusin", () => this.leave(true));
+    this.addEventListener("pointerup", () => this.leave(false));
+    this.addEventListener("keydown", (event) => this.key(event), { capture: true });
+  }
 
   connectedCallback() {
-    if (this.painted.isConnected) return; // it was only moved
-    this.append(this.gutter, this.painted);
+    // The form around it is a new one after each answer, and so is its label.
+    for (const label of this.area.labels) label.addEventListener("click", () => this.area.hidden && this.focus());
+    if (this.asked) return;
     this.area.wrap = "off";
-    this.classList.add("ready");
-    this.area.addEventListener("input", () => this.changed());
-    this.area.addEventListener("keydown", (event) => this.key(event));
-    // Whoever comes by Tab goes on by Tab, until something is typed or pointed at.
-    this.area.addEventListener("focus", () => (this.leaving = true));
-    this.area.addEventListener("pointerup", () => (this.leaving = false));
-    this.area.addEventListener("scroll", () => this.follow());
-    this.paint();
+    this.area.rows = Math.max(this.area.value.split("\n").length + 1, FEWEST);
+    this.near.observe(this);
+  }
+
+  disconnectedCallback() {
+    clearTimeout(this.timer);
+    this.near.disconnect();
   }
 
   get area() {
     return /** @type {HTMLTextAreaElement} */ (this.querySelector("textarea"));
   }
 
-  disconnectedCallback() {
-    clearTimeout(this.timer);
+  get value() {
+    return this.area.value;
+  }
+
+  set value(text) {
+    if (text === this.value) return;
+    if (this.opened) this.opened.replace(text);
+    else this.area.value = text;
+  }
+
+  /** How far it is scrolled to the right: lost when it is moved. */
+  get scrolled() {
+    return (this.opened?.view.scrollDOM ?? this.area).scrollLeft;
+  }
+
+  set scrolled(by) {
+    (this.opened?.view.scrollDOM ?? this.area).scrollLeft = by;
+  }
+
+  /** Put the caret where it was, and let Tab do what it did. @override */
+  focus() {
+    const leaving = this.leaving;
+    (this.opened?.view ?? this.area).focus();
+    this.leave(leaving);
   }
 
   changed() {
-    this.paint();
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.dispatchEvent(new Event("rest", { bubbles: true })), REST);
   }
 
-  paint() {
-    const text = this.area.value;
-    const lines = text.split("\n").length;
-    this.area.rows = Math.max(lines + 1, 8);
-    this.painted.innerHTML = coloured(text) + "\n";
-    this.gutter.textContent = Array.from({ length: lines }, (_, line) => line + 1).join("\n");
-    this.follow();
-  }
-
-  follow() {
-    this.painted.scrollLeft = this.area.scrollLeft;
-  }
-
   /** @param {KeyboardEvent} event */
   key(event) {
-    const { value, selectionStart: start, selectionEnd: end } = this.area;
-    if (event.key === "Escape") {
-      this.leaving = true;
-    } else if (event.key === "Tab" && !this.leaving && !event.ctrlKey && !event.altKey && !event.metaKey) {
-      event.preventDefault();
-      if (event.shiftKey || value.slice(start, end).includes("\n")) this.shift(event.shiftKey);
-      else this.insert(INDENT.slice((start - lineStart(value, start)) % INDENT.length));
-    } else if (event.key === "Enter" && !event.ctrlKey && !event.metaKey && !event.isComposing) {
-      event.preventDefault();
-      const line = value.slice(lineStart(value, start), start);
-      const indent = /^\s*/.exec(line)?.[0] ?? "";
-      this.insert("\n" + indent + (/:\s*(#.*)?$/.test(line) ? INDENT : ""));
-    } else if (event.key === "Backspace" && start === end && !event.ctrlKey && !event.altKey) {
-      const line = value.slice(lineStart(value, start), start);
-      if (line && !line.trim()) {
-        event.preventDefault();
-        this.area.setSelectionRange(start - (((line.length - 1) % INDENT.length) + 1), start);
-        document.execCommand("delete");
-      }
-    }
-    if (event.key.length === 1 || /^(Arrow|Enter|Backspace|Delete|Home|End|Page)/.test(event.key)) this.leaving = false;
+    const typed = event.key.length === 1 || /^(Arrow|Enter|Backspace|Delete|Home|End|Page)/.test(event.key);
+    if (event.key === "Escape") this.leave(true);
+    else if (typed) this.leave(false);
   }
 
-  /**
-   * Move the lines of the selection to the right, or back.
-   * @param {boolean} back
-   */
-  shift(back) {
-    const { value, selectionStart, selectionEnd } = this.area;
-    const start = lineStart(value, selectionStart);
-    const after = value.indexOf("\n", Math.max(selectionEnd - 1, selectionStart));
-    const end = after < 0 ? value.length : after;
-    const move = (/** @type {string} */ line) => (back ? line.replace(/^ {1,4}/, "") : line && INDENT + line);
-    const moved = value.slice(start, end).split("\n").map(move).join("\n");
-    this.area.setSelectionRange(start, end);
-    this.insert(moved);
-    this.area.setSelectionRange(start, start + moved.length);
+  /** @param {boolean} leaving */
+  leave(leaving) {
+    this.leaving = leaving;
+    this.opened?.view.setTabFocusMode(leaving);
   }
 
-  /**
-   * As if it were typed, so that it can be undone.
-   * @param {string} text
-   */
-  insert(text) {
-    if (!document.execCommand("insertText", false, text)) {
-      this.area.setRangeText(text, this.area.selectionStart, this.area.selectionEnd, "end");
-      this.changed();
-    }
+  /** Have the editor, and go on in it where the textarea was. Without the bundle the textarea goes on. */
+  async upgrade() {
+    if (this.asked) return;
+    this.asked = true;
+    this.near.disconnect();
+    const bundle = await import(BUNDLE).catch(() => null);
+    if (!bundle) return;
+    const { area, leaving } = this;
+    const focused = document.activeElement === area;
+    this.opened = /** @type {Opened} */ (
+      bundle.open(this, {
+        text: area.value,
+        from: area.selectionStart,
+        to: area.selectionEnd,
+        attributes: {
+          "aria-label": area.labels[0]?.textContent ?? "",
+          "aria-describedby": area.getAttribute("aria-describedby") ?? "",
+        },
+        changed: (/** @type {string} */ text, /** @type {boolean} */ byHand) => {
+          area.value = text;
+          if (byHand) this.changed();
+        },
+      })
+    );
+    if (focused) this.opened.view.focus();
+    area.hidden = true;
+    this.classList.add("ready");
+    this.leave(leaving);
+    this.mark();
   }
-}
 
-/** @param {string} text @param {number} place */
-function lineStart(text, place) {
-  return text.lastIndexOf("\n", place - 1) + 1;
-}
-
-/** @param {string} text Python @returns {string} HTML */
-function coloured(text) {
-  let html = "";
-  let last = 0;
-  for (const found of text.matchAll(TOKEN)) {
-    const kind = Object.entries(found.groups ?? {}).find(([, piece]) => piece !== undefined)?.[0];
-    html += escaped(text.slice(last, found.index)) + `<span class="${kind}">${escaped(found[0])}</span>`;
-    last = found.index + found[0].length;
+  /** Show at its line what the grader said of the text, where it named one. */
+  mark() {
+    const told = /** @type {HTMLElement | null | undefined} */ (
+      this.closest("form")?.querySelector(".verdict[data-line]")
+    );
+    this.opened?.mark(Number(told?.dataset.line ?? 0), told?.querySelector("p")?.textContent ?? "");
   }
-  return html + escaped(text.slice(last));
-}
-
-/** @param {string} text */
-function escaped(text) {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 }

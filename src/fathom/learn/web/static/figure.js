@@ -212,9 +212,21 @@ export class LearnFigure extends HTMLElement {
     if (this.running === mine) this.pause();
   }
 
-  /** @param {{html: string, say: string}} frame */
+  /**
+   * A chart goes on with its numbers; every other panel is a new picture.
+   * @param {{html: string, say: string}} frame
+   */
   draw(frame) {
-    this.picture.innerHTML = frame.html;
+    const made = document.createElement("template");
+    made.innerHTML = frame.html;
+    const [present, coming] = [[...this.picture.children], [...made.content.children]];
+    coming.forEach((panel, place) => {
+      const before = /** @type {Element & {take?(next: Element): boolean} | undefined} */ (present[place]);
+      if (!before) this.picture.append(panel);
+      else if (!before.take?.(panel)) before.replaceWith(panel);
+    });
+    for (const gone of present.slice(coming.length)) gone.remove();
+    if (this.querySelector("learn-curves:not(:defined)")) import("./curves.js");
     this.said.textContent = frame.say;
     this.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
   }

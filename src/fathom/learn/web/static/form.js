@@ -1,3 +1,7 @@
+import { words } from "./maths.js";
+
+/** @typedef {import("./editor.js").LearnEditor} LearnEditor */
+
 /** A form whose answer is a part of this page: it takes the place of the form. */
 export class LearnForm extends HTMLElement {
   connectedCallback() {
@@ -59,17 +63,18 @@ export class LearnForm extends HTMLElement {
     const sent = document.createElement("template");
     sent.innerHTML = text;
     const made = /** @type {LearnForm} */ (sent.content.querySelector("learn-form"));
-    const before = new Set([...this.querySelectorAll("[role=status], section")].map((part) => part.textContent));
+    const before = new Set([...this.querySelectorAll("[role=status], section")].map(words));
     const ahead = written(this) !== asked;
-    const writing = ahead && document.activeElement === this.querySelector("textarea");
-    keepEditor(this, made, ahead);
+    const editor = editorOf(this);
+    const writing = ahead && editor?.contains(document.activeElement);
     this.replaceWith(made);
+    if (editor) keepEditor(editor, made, ahead);
     for (const part of sent.content.querySelectorAll("template")) {
       document.getElementById(part.dataset.for ?? "")?.replaceChildren(part.content);
     }
     const parts = [.../** @type {NodeListOf<HTMLElement>} */ (made.querySelectorAll("[role=status], section"))];
-    const fresh = parts.find((part) => !part.hidden && !before.has(part.textContent));
-    if (writing) made.querySelector("textarea")?.focus();
+    const fresh = parts.find((part) => !part.hidden && !before.has(words(part)));
+    if (writing) editor?.focus();
     else (fresh ?? parts.find((part) => !part.hidden))?.focus();
     // The file was changed elsewhere: it is not written over before that was read.
     if (ahead && !refusal(made)) made.save();
@@ -103,13 +108,25 @@ export class LearnForm extends HTMLElement {
 }
 
 /**
- * An editor whose text the server did not change stays the one it is, with its caret and what can be undone;
- * and so does one whose text is ahead of what the server knows.
- * @param {Element} old @param {Element} made @param {boolean} ahead
+ * The editor stays the one it is, with its caret and what can be undone. What the server has made of the text,
+ * as when it is begun anew, is one step more that can be undone; unless the text is ahead of what it knows.
+ * @param {LearnEditor} mine @param {Element} made @param {boolean} ahead
  */
-function keepEditor(old, made, ahead) {
-  const [mine, theirs] = [old, made].map((form) => form.querySelector("learn-editor"));
-  if (mine && theirs && (ahead || written(old) === written(made))) theirs.replaceWith(mine);
+function keepEditor(mine, made, ahead) {
+  const theirs = editorOf(made);
+  if (!theirs) return;
+  const text = theirs.value;
+  const aside = mine.scrolled;
+  theirs.replaceWith(mine);
+  mine.scrolled = aside;
+  if (ahead) return;
+  mine.value = text;
+  mine.mark();
+}
+
+/** @param {Element} form */
+function editorOf(form) {
+  return /** @type {LearnEditor | null} */ (form.querySelector("learn-editor"));
 }
 
 /** @param {Element} form what stands in its editor now, if it has one */

@@ -4,6 +4,7 @@ import { LearnEditor } from "./editor.js";
 import { LearnFigure } from "./figure.js";
 import { LearnForm } from "./form.js";
 import { LearnMap } from "./map.js";
+import { drawFormulas } from "./maths.js";
 import { explainSymbols } from "./symbols.js";
 
 customElements.define("learn-drawing", LearnDrawing);
@@ -11,6 +12,7 @@ customElements.define("learn-editor", LearnEditor);
 customElements.define("learn-figure", LearnFigure);
 customElements.define("learn-form", LearnForm);
 customElements.define("learn-map", LearnMap);
+drawFormulas();
 explainSymbols();
 noticeReading();
 
