@@ -111,6 +111,7 @@ export class LearnEditor extends HTMLElement {
         from: area.selectionStart,
         to: area.selectionEnd,
         attributes: {
+          tabindex: "0", // it is reached without that, but not everybody who looks for it knows
           "aria-label": area.labels[0]?.textContent ?? "",
           "aria-describedby": area.getAttribute("aria-describedby") ?? "",
         },
