@@ -58,6 +58,17 @@ def test_a_weight_that_is_only_a_colour_is_not_written() -> None:
     assert "0.40" in text[0] and "0.40" not in text[1] and "7" in text[1]
 
 
+def test_lines_that_look_alike_have_letters_in_a_terminal() -> None:
+    points = tuple((float(x), x / 9) for x in range(10))
+    one, two = (Curve(points=tuple((x, c * y) for x, y in points), name=f"line {c}", tone=c) for c in (1, 2))
+    text = {
+        alike: "\n".join(draw_text.lines(frame(Panel(title="t", marks=(one, second)), say="s")))
+        for alike, second in ((True, two), (False, replace(two, dashed=True)))
+    }
+    assert "A line 1   B line 2" in text[True] and text[True].count("A") == text[True].count("B") == 2
+    assert "─ line 1   ╌ line 2" in text[False] and "A" not in text[False]
+
+
 @pytest.mark.parametrize("label", ["loss", "a rather long name of what is measured"])
 @pytest.mark.parametrize("count", [0, 1, 3, 8])
 def test_the_names_of_curves_hide_nothing(count: int, label: str) -> None:

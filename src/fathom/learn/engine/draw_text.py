@@ -116,6 +116,9 @@ def plot(panel: Panel) -> Iterator[str]:
     canvas = Canvas(*scales(panel))
     for mark in sorted(panel.marks, key=lambda mark: not isinstance(mark, Heat)):
         draw(canvas, mark)
+    told = letters(panel)
+    for letter, (x, y) in told.values():
+        canvas.sign(x, y, letter)
     beside: dict[int, str] = {}
     for value in canvas.y.ticks(4):
         beside[round(canvas.place(canvas.x.low, value)[1]) // 4] = short(value)
@@ -132,9 +135,32 @@ def plot(panel: Panel) -> Iterator[str]:
     yield f"{'':>{MARGIN}}  {''.join(below).rstrip()}"
     if panel.x:
         yield f"{'':>{MARGIN}}  {panel.x:^{WIDE}}".rstrip()
-    named = [f"{sign_of(mark)} {mark.name}" for mark in panel.marks if mark.name]
+    marks = enumerate(panel.marks)
+    named = [
+        f"{told[place][0] if place in told else sign_of(mark)} {mark.name}"
+        for place, mark in marks
+        if mark.name
+    ]
     if named:
         yield f"{'':>{MARGIN}}  {'   '.join(named)}"
+
+
+def letters(panel: Panel) -> dict[int, tuple[str, tuple[float, float]]]:
+    """A letter for each line with a name, and a point of the line where it stands, by the line's place.
+
+    There are none unless lines look alike: a terminal may lack colours, and a text that is copied does.
+    """
+    found = [
+        (place, mark)
+        for place, mark in enumerate(panel.marks)
+        if isinstance(mark, Curve) and mark.name and len(mark.points) > 1 and not mark.dots
+    ]
+    if len(found) <= len({mark.dashed for _, mark in found}):
+        return {}
+    return {
+        place: (chr(ord("A") + order), mark.points[len(mark.points) * (order + 1) // (len(found) + 1)])
+        for order, (place, mark) in enumerate(found)
+    }
 
 
 def draw(canvas: Canvas, mark: Mark) -> None:
