@@ -87,7 +87,10 @@ function redraw(formula, katex) {
   join(whole);
 }
 
-/** A full stop behind a formula must not begin the next line; between its parts it may be broken. @param {Element} whole */
+/**
+ * A full stop behind a formula must not begin the next line; between its parts a formula may be broken.
+ * @param {Element} whole
+ */
 function join(whole) {
   const next = whole.nextSibling;
   const signs = next instanceof Text ? /^[.,;:?!)\]]+/.exec(next.data)?.[0] : "";
