@@ -1,13 +1,11 @@
 """Charts in a real browser: they take the place of pictures of lines, and tell what stands at a place."""
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from PIL import Image
-from tests.learn.test_web_browser import HERE, PHONE, Visit, enter, serving
-from tests.programs import chromium
+from tests.learn.visiting import ACCESSIBLE, PHONE, Visit
 
 from fathom.learn.engine import curriculum
 from fathom.learn.engine.figure import load_figures
@@ -21,23 +19,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 STANDS, RUNS = ("optimizers", "together"), ("gradient-descent", "descent")
 PATIENCE = 120_000  # milliseconds: the first figure waits until the worker has begun
 TOLD = '(node) => [...node.querySelectorAll("td")].map((cell) => cell.textContent)'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def state(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
-    """A server, and the cookie of a browser that was let in."""
-    with serving(tmp_path_factory.mktemp("home")) as address:
-        context = browser.new_context()
-        enter(context.new_page(), address)
-        kept = context.storage_state()
-        context.close()
-        yield address.partition("/start")[0], kept
 
 
 def come(browser: Any, state: tuple[str, Any], figure: tuple[str, str], **options: Any) -> tuple[Visit, Any]:
@@ -214,8 +195,7 @@ def test_a_chart_takes_the_room_of_its_picture(
     assert box["width"] > 0.6 * before["width"] and box["height"] > 100
     assert not panel.locator("polyline").first.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-    check = (HERE / "accessible.js").read_text(encoding="utf-8").partition("*/")[2]
-    assert page.evaluate(check) == []
+    assert page.evaluate(ACCESSIBLE) == []
     page.set_viewport_size({"width": 700, "height": viewport["height"]})
     other = "(was) => document.querySelector('#figure-together .u-over').clientWidth !== was"
     page.wait_for_function(other, arg=int(box["width"]))

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.learn.test_web_browser import DESKTOP, SLUG, Visit, against, editor, enter, serving, write
-from tests.programs import chromium
+from tests.learn.visiting import DESKTOP, SLUG, Visit, against, editor, write
 
 from fathom.learn.engine.exercise import answer_path, exercise
 from fathom.learn.engine.grade import EMPTY
@@ -18,28 +17,6 @@ NAME = "descend"
 FORM = f"#exercise-{NAME}"
 BUNDLE = "/static/vendor/codemirror.mjs"
 SMALL = {"width": 360, "height": 780}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def state(browser: Any, home: Path) -> Iterator[tuple[str, Any]]:
-    """A server, and the cookie of a browser that was let in."""
-    with serving(home) as address:
-        context = browser.new_context()
-        enter(context.new_page(), address)
-        kept = context.storage_state()
-        context.close()
-        yield address.partition("/start")[0], kept
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.learn import formulas
-from tests.learn.test_web_browser import PHONE, SLUG, WRITTEN, Visit, browser, state  # noqa: F401 - fixtures
+from tests.learn.visiting import PHONE, SLUG, WRITTEN, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -64,7 +64,7 @@ def bare(tex: str) -> str:
     return f'<p class="given"><math><semantics><mi>x</mi>{note}</semantics></math></p>'
 
 
-def test_katex_draws_every_formula_of_every_topic(browser: Any, state: tuple[str, Any]) -> None:  # noqa: F811
+def test_katex_draws_every_formula_of_every_topic(browser: Any, state: tuple[str, Any]) -> None:
     """Also those of hints, reasons and messages; with all their symbols, and without a word of its policy."""
     visit = Visit(browser, *state)
     page = opened(visit)
@@ -79,7 +79,7 @@ def test_katex_draws_every_formula_of_every_topic(browser: Any, state: tuple[str
     visit.close()
 
 
-def test_what_katex_does_not_know_stays_as_it_came(browser: Any, state: tuple[str, Any]) -> None:  # noqa: F811
+def test_what_katex_does_not_know_stays_as_it_came(browser: Any, state: tuple[str, Any]) -> None:
     """Nor is it trusted with more than a mark: no link, no style, no picture."""
     visit = Visit(browser, *state)
     page = opened(visit)
@@ -92,7 +92,7 @@ def test_what_katex_does_not_know_stays_as_it_came(browser: Any, state: tuple[st
     visit.close()
 
 
-def test_a_symbol_under_the_pointer_is_explained(browser: Any, state: tuple[str, Any]) -> None:  # noqa: F811
+def test_a_symbol_under_the_pointer_is_explained(browser: Any, state: tuple[str, Any]) -> None:
     """Wherever it stands: the boxes that KaTeX stacks, as those of a fraction, lie over one another."""
     visit = Visit(browser, *state)
     page = opened(visit, "/topic/backprop")
@@ -108,8 +108,8 @@ def test_a_symbol_under_the_pointer_is_explained(browser: Any, state: tuple[str,
 
 @pytest.mark.parametrize("options", [{}, {"viewport": PHONE, "color_scheme": "dark"}], ids=["wide", "phone"])
 def test_a_formula_is_seen_once_and_read_once(
-    browser: Any,  # noqa: F811
-    state: tuple[str, Any],  # noqa: F811
+    browser: Any,
+    state: tuple[str, Any],
     options: dict[str, Any],
 ) -> None:
     """What is drawn is hidden from screen readers, what is read is out of sight; nothing is too wide."""
@@ -130,7 +130,7 @@ def test_a_formula_is_seen_once_and_read_once(
     visit.close()
 
 
-def test_no_line_begins_with_what_ends_a_sentence(browser: Any, state: tuple[str, Any]) -> None:  # noqa: F811
+def test_no_line_begins_with_what_ends_a_sentence(browser: Any, state: tuple[str, Any]) -> None:
     page = opened(Visit(browser, *state), f"/topic/{TALKATIVE}")
     for width in range(320, 480, 8):
         page.set_viewport_size({"width": width, "height": 800})
@@ -138,7 +138,7 @@ def test_no_line_begins_with_what_ends_a_sentence(browser: Any, state: tuple[str
         assert followed > 10 and torn == 0, width
 
 
-def test_a_copy_holds_the_tex(browser: Any, state: tuple[str, Any]) -> None:  # noqa: F811
+def test_a_copy_holds_the_tex(browser: Any, state: tuple[str, Any]) -> None:
     visit = Visit(browser, *state)
     page = opened(visit)
     page.evaluate(ADD, f'<div class="copy"><p>If</p>{bare("w_1")}<p>ends</p></div>')
@@ -150,7 +150,7 @@ def test_a_copy_holds_the_tex(browser: Any, state: tuple[str, Any]) -> None:  # 
     visit.close()
 
 
-def test_what_an_answer_brings_is_drawn_too(browser: Any, state: tuple[str, Any]) -> None:  # noqa: F811
+def test_what_an_answer_brings_is_drawn_too(browser: Any, state: tuple[str, Any]) -> None:
     """What a part of the page says is the same before and after: so a form knows what is new in an answer."""
     visit = Visit(browser, *state)
     page = opened(visit)
@@ -164,7 +164,7 @@ def test_what_an_answer_brings_is_drawn_too(browser: Any, state: tuple[str, Any]
     visit.close()
 
 
-def test_only_pages_with_formulas_load_katex(browser: Any, state: tuple[str, Any]) -> None:  # noqa: F811
+def test_only_pages_with_formulas_load_katex(browser: Any, state: tuple[str, Any]) -> None:
     visit = Visit(browser, *state)
     visit.open("/")
     visit.page.wait_for_load_state("networkidle")
@@ -175,7 +175,7 @@ def test_only_pages_with_formulas_load_katex(browser: Any, state: tuple[str, Any
     visit.close()
 
 
-def test_without_katex_the_formulas_stay(browser: Any, state: tuple[str, Any]) -> None:  # noqa: F811
+def test_without_katex_the_formulas_stay(browser: Any, state: tuple[str, Any]) -> None:
     visit = Visit(browser, *state)
     visit.page.route("**/vendor/katex.mjs", lambda route: route.abort())
     with visit.page.expect_event("requestfailed"):
