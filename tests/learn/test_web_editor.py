@@ -115,6 +115,17 @@ def test_without_its_file_the_textarea_goes_on(browser: Any, state: tuple[str, A
     visit.close()
 
 
+def test_who_reads_on_below_it_stays_there(visit: Visit) -> None:
+    """It comes above what is looked at, and what is looked at does not move."""
+    page = visit.page
+    top = "() => document.querySelector('#quiz-1').getBoundingClientRect().top"
+    page.locator("#quiz-1").first.scroll_into_view_if_needed()
+    before = page.evaluate(top)
+    page.locator("learn-editor.ready").first.wait_for(state="attached")
+    page.wait_for_timeout(500)
+    assert abs(page.evaluate(top) - before) < 3
+
+
 def test_it_edits_python(visit: Visit, home: Path) -> None:
     """Enter keeps the indent, brackets are closed, Tab moves lines, all can be undone, markup stays text."""
     page, keys = visit.page, visit.page.keyboard

@@ -105,6 +105,7 @@ export class LearnEditor extends HTMLElement {
     if (!bundle) return;
     const { area, leaving } = this;
     const focused = document.activeElement === area;
+    area.hidden = true; // before there is another, or the page below would move, and come back elsewhere
     this.opened = /** @type {Opened} */ (
       bundle.open(this, {
         text: area.value,
@@ -122,7 +123,6 @@ export class LearnEditor extends HTMLElement {
       })
     );
     if (focused) this.opened.view.focus();
-    area.hidden = true;
     this.classList.add("ready");
     this.leave(leaving);
     this.mark();
