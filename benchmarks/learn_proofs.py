@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = 8.0  # minutes
 CORES = 2
 LANES = {
-    "browser": ["-m", "browser"],
-    "slow": ["-n", str(CORES), "-m", "slow and not browser and not gpu"],
+    "browser": ["-n", str(CORES), "--dist", "loadfile", "-m", "browser"],
+    "slow": ["-n", str(CORES), "--dist", "worksteal", "-m", "slow and not browser and not gpu"],
     "fast": ["-n", str(CORES), "--dist", "loadfile", "-m", "not slow and not browser and not gpu"],
 }
 

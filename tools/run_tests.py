@@ -1,4 +1,4 @@
-"""The whole test suite: the quick ones on all cores, then those that need the machine for themselves."""
+"""The whole test suite, lane by lane: visits to pages, slow tests, quick ones; each on all cores."""
 
 import os
 import subprocess
@@ -16,8 +16,8 @@ def main() -> int:
     cores = str(min(4, os.cpu_count() or 1))
     lanes = (
         ("accelerator", ["-m", "gpu", "-rs"]),
-        ("browser", ["-m", "browser", "-rs"]),
-        ("slow tests", ["-n", cores, "-m", "slow and not browser and not gpu"]),
+        ("browser", ["-n", cores, "--dist", "loadfile", "-m", "browser", "-rs"]),
+        ("slow tests", ["-n", cores, "--dist", "worksteal", "-m", "slow and not browser and not gpu"]),
         ("fast tests", ["-n", cores, "--dist", "loadfile", "-m", "not slow and not browser and not gpu"]),
     )
     total: Counter[str] = Counter()

@@ -48,6 +48,7 @@ def test_the_slowest_verdict_may_be_a_cold_one_or_one_on_a_mistake(benchmark: Mo
     found |= {"first verdicts": [0.2], "verdicts of mistakes": [9.0]}
     slowest = [row["ours"] for row in benchmark.table(found) if "slowest" in row["what"]]
     assert slowest[0].startswith("9.00")
+    assert len(benchmark.table(found | {"slider": []})) == 12, "of chosen topics, no figure may stand still"
 
 
 @pytest.mark.parametrize("made", MADE, ids=lambda made: made.key)

@@ -109,6 +109,36 @@ def test_what_the_first_optimizer_imports_is_there_already(tmp_path: Path) -> No
     assert made and all(count.isdigit() and int(count) < 50 for count in made), done
 
 
+ENDLESS = """
+import threading, time
+from pathlib import Path
+from fathom.learn.engine import worker
+if __name__ == "__main__":
+    worker.PRELOADED = "endless"
+    made, told = worker.Worker(many=False), []
+    job = threading.Thread(target=lambda: told.extend(made.run("nothing")))
+    job.start()
+    while not Path("imports").exists():
+        time.sleep(0.01)
+    made.close()
+    job.join()
+    print(told)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no fork server")
+def test_who_ends_it_need_not_wait_until_torch_is_imported(tmp_path: Path) -> None:
+    """Here a module that is never imported stands for torch, which takes a busy machine half a minute."""
+    (tmp_path / "endless.py").write_text("import time\nopen('imports', 'w')\ntime.sleep(1000)\n")
+    (tmp_path / "asks.py").write_text(ENDLESS, encoding="utf-8")
+    found = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "asks.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": found},
+        capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert "could not begin: fathom learn ended" in done.stdout, done
+
+
 STOPPED = {
     "infinite loop": ("while True: pass", "ran longer than 1.5 s and was stopped"),
     "sleep": ("import time; time.sleep(1000)", "ran longer than 1.5 s"),

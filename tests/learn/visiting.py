@@ -14,6 +14,7 @@ from fathom.learn.engine import curriculum
 from fathom.report.style import contrast
 
 SLUG = "gradient-descent"  # the topic that most visits go to
+FIRST = "one_step"  # its first exercise
 WRITTEN = [slug for slug, head in curriculum.heads().items() if head.written]
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 FAR = 400  # presses of Tab until something must be reached
@@ -66,7 +67,7 @@ class Visit:
         self.base = base
         self.context = browser.new_context(**{"viewport": DESKTOP, "storage_state": kept, **options})
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(30_000)  # two visits at a time share the machine
         self.complaints: list[str] = []
         self.fetched: list[str] = []
         self.page.on(

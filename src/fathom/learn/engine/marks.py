@@ -15,7 +15,7 @@ for pages without a script, and for tests.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 DIGITS = 5  # significant ones of every number
@@ -179,11 +179,15 @@ class Frame:
 
     def as_message(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        panels = []
-        for panel in self.panels:
-            marks = [{"mark": type(mark).__name__.lower()} | asdict(mark) for mark in panel.marks]
-            panels.append(asdict(panel) | {"marks": marks})
+        panels = [vars(panel) | {"marks": [fields(mark) for mark in panel.marks]} for panel in self.panels]
         return {"kind": "frame", "panels": panels, "say": self.say}
+
+
+def fields(mark: Mark) -> dict[str, Any]:
+    """What a mark holds. ``asdict`` would copy its numbers one by one: longer than to draw them."""
+    held = {"mark": type(mark).__name__.lower()} | vars(mark)
+    parts = {name: [vars(part) for part in held[name]] for name in ("nodes", "edges") if name in held}
+    return held | parts
 
 
 def frame(*panels: Panel, say: str) -> Frame:
@@ -196,18 +200,18 @@ def frame_of(message: dict[str, Any]) -> Frame:
     panels = []
     for given in message["panels"]:
         marks = tuple(mark_of(mark) for mark in given["marks"])
-        fields: dict[str, Any] = {name: pairs(value) for name, value in given.items()} | {"marks": marks}
-        panels.append(Panel(**fields))
+        held: dict[str, Any] = {name: pairs(value) for name, value in given.items()} | {"marks": marks}
+        panels.append(Panel(**held))
     return Frame(tuple(panels), message["say"])
 
 
 def mark_of(given: dict[str, Any]) -> Mark:
     kind = MARKS[given["mark"]]
-    fields = {name: pairs(value) for name, value in given.items() if name != "mark"}
+    held = {name: pairs(value) for name, value in given.items() if name != "mark"}
     if kind is Graph:
-        fields["nodes"] = tuple(Node(**node) for node in given["nodes"])
-        fields["edges"] = tuple(Edge(**edge) for edge in given["edges"])
-    return kind(**fields)
+        held["nodes"] = tuple(Node(**node) for node in given["nodes"])
+        held["edges"] = tuple(Edge(**edge) for edge in given["edges"])
+    return kind(**held)
 
 
 def pairs(value: Any) -> Any:

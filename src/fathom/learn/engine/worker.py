@@ -42,9 +42,9 @@ class Worker:
     def __init__(self, limits: Limits | None = None, *, many: bool = True) -> None:
         self.limits = limits or Limits()
         self.busy: set[Running] = set()  # jobs of ``run``
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        self.context: Any = multiprocessing.get_context(method)
-        if method == "forkserver":
+        self.forks = "forkserver" in multiprocessing.get_all_start_methods()
+        self.context: Any = multiprocessing.get_context("forkserver" if self.forks else "spawn")
+        if self.forks:
             # __main__ too, or else every job would import the script that was started.
             self.context.set_forkserver_preload(["__main__", PRELOADED] + [LATE] * many)
 
@@ -68,6 +68,18 @@ class Worker:
             running.halted = True
             running.kill()
 
+    def close(self) -> None:
+        """End the jobs, and the fork server with them: nobody who leaves waits until torch is imported."""
+        self.halt()
+        if self.forks:
+            from multiprocessing import forkserver
+
+            # The standard library has no word for it: its server ends by itself, but only once it listens.
+            pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def warm(self) -> None:
         """Have torch imported, so that the first job starts as fast as the others."""
         for _ in self.run("nothing"):
@@ -83,7 +95,7 @@ class Running:
         self.ours, theirs = context.Pipe()
         arguments = (theirs, job, json.dumps(given), limits, str(self.folder))
         self.process = context.Process(target=enter, args=arguments, daemon=True)
-        with one_thread():
+        with one_thread(), contextlib.suppress(EOFError, ConnectionError):  # the fork server may be gone
             self.process.start()
         theirs.close()
         self.deadline = time.monotonic() + PATIENCE
@@ -139,6 +151,8 @@ class Running:
 
     def what_happened(self) -> str:
         """Why a job is gone that never said its last word."""
+        if self.process.pid is None:
+            return "This could not begin: fathom learn ended, or the system has no memory left for it."
         self.process.join(1.0)
         if self.halted:
             return "This was stopped before it could be checked, for fathom learn ended."

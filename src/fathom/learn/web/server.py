@@ -127,7 +127,7 @@ def ending(kind: Any) -> Any:
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             for stage in list(self.guarded.school.stages.stages.values()):
                 stage.turn += 1
-            self.guarded.school.worker.halt()  # a milestone may train for minutes
+            self.guarded.school.worker.close()  # a milestone may train for minutes
             super().handle_exit(sig, frame)
 
     return Ending
