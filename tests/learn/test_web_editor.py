@@ -251,6 +251,26 @@ def test_what_was_begun_anew_can_be_had_back(visit: Visit, home: Path) -> None:
     assert not page.get_by_text("Not saved").is_visible()
 
 
+def test_what_another_program_wrote_is_not_written_over(visit: Visit, home: Path) -> None:
+    """The page says so once, and keeps nothing more until somebody who has read that presses Check."""
+    page, file = visit.page, answer_path(home, exercise(SLUG, NAME))
+    write(page, NAME, "mine\n")
+    assert kept(home, "mine\n")
+    file.write_text("theirs\n", encoding="utf-8")
+    editor(page, NAME).press("Control+End")
+    page.keyboard.type("one")
+    told = page.locator(FORM).get_by_text("Your file was changed elsewhere")
+    told.wait_for()
+    page.keyboard.type(", two")
+    page.wait_for_timeout(2500)  # longer than a text rests until it is kept
+    assert file.read_text(encoding="utf-8") == "theirs\n" and told.is_visible()
+    check(page, "bad")
+    assert file.read_text(encoding="utf-8") == answer(page) == "mine\none, two"
+    page.keyboard.press("Escape")
+    write(page, NAME, "three\n")
+    assert kept(home, "three\n"), "it is kept again"
+
+
 LONG = "x = '" + "long " * 60 + "'"
 
 

@@ -4,6 +4,9 @@ import { words } from "./maths.js";
 
 /** A form whose answer is a part of this page: it takes the place of the form. */
 export class LearnForm extends HTMLElement {
+  /** Whether its answer was not saved: nothing more is, until somebody who has read why presses Check. */
+  refused = false;
+
   connectedCallback() {
     const form = this.form;
     form.addEventListener("submit", (event) => {
@@ -76,13 +79,13 @@ export class LearnForm extends HTMLElement {
     const fresh = parts.find((part) => !part.hidden && !before.has(words(part)));
     if (writing) editor?.focus();
     else (fresh ?? parts.find((part) => !part.hidden))?.focus();
-    // The file was changed elsewhere: it is not written over before that was read.
-    if (ahead && !refusal(made)) made.save();
+    made.refused = refusal(made) !== null;
+    if (ahead) made.save();
   }
 
-  /** Keep what is written, without judging it. */
+  /** Keep what is written, without judging it. What another program wrote meanwhile is not written over. */
   async save() {
-    if (this.form.ariaBusy === "true") return;
+    if (this.refused || this.form.ariaBusy === "true") return;
     const answer = await this.ask(`${new URL(this.form.action).pathname}/save`, true).catch(() => null);
     if (!answer?.ok || !this.isConnected) return;
     const sent = document.createElement("template");
@@ -90,7 +93,10 @@ export class LearnForm extends HTMLElement {
     const now = /** @type {HTMLInputElement | null} */ (sent.content.querySelector("[name=base]"));
     const mine = /** @type {HTMLInputElement | null} */ (this.querySelector("[name=base]"));
     const refused = refusal(sent.content);
-    if (refused) this.complain(refused, true);
+    if (refused) {
+      this.refused = true;
+      this.complain(refused, true);
+    }
     if (now && mine) mine.value = now.value;
   }
 
