@@ -509,6 +509,22 @@ def test_models_of_text_are_measured_twice(monkeypatch: pytest.MonkeyPatch) -> N
     ]
 
 
+def test_what_was_measured_on_two_processors_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only that: most benchmarks were run on one."""
+    folder = tmp_path / "benchmarks" / "results"
+    folder.mkdir(parents=True)
+    plain = {"ours": "3", "other": "2", "ratio": "1.5", "goal": "none"}
+    for name, whats in (("first", ["writing", "reading"]), ("second", ["writing"])):
+        about = {"machine": {"processor": f"{name} processor"}}
+        rows = [{"what": what, **plain, "about": about} for what in whats]
+        (folder / f"{name}.json").write_text(json.dumps({"rows": rows, "details": {}}), encoding="utf-8")
+    monkeypatch.setattr(documents, "ROOT", tmp_path)
+    told = [row.split(" | ")[0] for row in documents.benchmarks_table().splitlines()[2:]]
+    assert told == ["| writing (first processor)", "| reading", "| writing (second processor)"]
+
+
 def test_what_has_no_record_names_the_claim_that_measures_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ A path walks through a record's JSON; what follows the bar is a Python format. `
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -182,12 +183,19 @@ def promises_table() -> str:
 
 
 def benchmarks_table() -> str:
-    """Every benchmark's own rows: what, ours, theirs, ratio with its interval, goal and whether it is met."""
+    """Every benchmark's own rows: what, ours, theirs, ratio with its interval, goal and whether it is met.
+
+    A row that was measured on several processors, each with a file of its own, names them.
+    """
     rows = ["| what | ours | the other | ratio (95 % interval) | goal | met |", "|" + "---|" * 6]
-    for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
-        kept = json.loads(file.read_text(encoding="utf-8"))
+    files = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    times = Counter(row["what"] for kept in records for row in kept.get("rows", []))
+    for kept in records:
         for row in kept.get("rows", []):
             told = [str(row[k]) for k in ("what", "ours", "other", "ratio", "goal")]
+            if times[row["what"]] > 1:
+                told[0] += f" ({row['about']['machine']['processor']})"
             rows.append(f"| {' | '.join([*told, goals.met(row, kept['details'])])} |")
     return "\n".join(rows)
 
