@@ -25,6 +25,7 @@ from fathom.learn.engine.topic import (
     Question,
     SourceBlock,
 )
+from fathom.learn.terminal import proving
 from fathom.learn.web import figures
 
 WRITTEN = [slug for slug in curriculum.heads() if (curriculum.TOPICS / slug / "topic.md").is_file()]
@@ -143,6 +144,19 @@ def test_a_learner_from_the_first_page_to_the_first_green_answer(
     capsys.readouterr()
     assert main(["learn", "reset", f"gradient-descent/{name}"]) == 0
     assert "NotImplementedError" in answer.read_text(encoding="utf-8")
+
+
+def test_notes_beside_code_are_many() -> None:
+    pages = [curriculum.topic(slug) for slug in WRITTEN]
+    assert sum(len(quote.margins) for page in pages for quote in page.every(SourceBlock)) > 80
+
+
+def test_without_a_name_all_topics_prove_themselves(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(proving, "prove", lambda worker, slug: [(exercises(slug)[0], "")])
+    assert main(["learn", "selftest"]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"holds   {s}/{exercises(s)[0]}" for s in WRITTEN]
 
 
 @pytest.mark.slow

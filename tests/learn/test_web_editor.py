@@ -10,6 +10,7 @@ from tests.learn.visiting import DESKTOP, SLUG, Visit, against, editor, write
 
 from fathom.learn.engine.exercise import answer_path, exercise
 from fathom.learn.engine.grade import EMPTY
+from fathom.learn.web.study import LONGEST
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -269,6 +270,14 @@ def test_what_another_program_wrote_is_not_written_over(visit: Visit, home: Path
     page.keyboard.press("Escape")
     write(page, NAME, "three\n")
     assert kept(home, "three\n"), "it is kept again"
+
+
+def test_what_was_too_long_is_kept_when_it_is_short_again(visit: Visit, home: Path) -> None:
+    """No other program has a part in that, so nobody has to press Check."""
+    write(visit.page, NAME, ("#" * 99 + "\n") * (LONGEST // 100 + 1))
+    visit.page.locator(FORM).get_by_text("An answer has at most").wait_for()
+    write(visit.page, NAME, "short\n")
+    assert kept(home, "short\n")
 
 
 LONG = "x = '" + "long " * 60 + "'"

@@ -2,10 +2,12 @@ import { words } from "./maths.js";
 
 /** @typedef {import("./editor.js").LearnEditor} LearnEditor */
 
+const KEPT_ALIVE = 60_000; // characters: browsers refuse to finish more than 64 KiB for a page that is gone
+
 /** A form whose answer is a part of this page: it takes the place of the form. */
 export class LearnForm extends HTMLElement {
-  /** Whether its answer was not saved: nothing more is, until somebody who has read why presses Check. */
-  refused = false;
+  /** Whether another program changed the file: nothing is kept then, until who has read so presses Check. */
+  overtaken = false;
 
   connectedCallback() {
     const form = this.form;
@@ -30,7 +32,8 @@ export class LearnForm extends HTMLElement {
   ask(address, leaving = false) {
     const body = new URLSearchParams();
     for (const [name, value] of new FormData(this.form)) body.append(name, String(value));
-    return fetch(address, { method: "POST", headers: { "x-part": "1" }, body, keepalive: leaving });
+    const keepalive = leaving && String(body).length < KEPT_ALIVE;
+    return fetch(address, { method: "POST", headers: { "x-part": "1" }, body, keepalive });
   }
 
   /** @param {HTMLButtonElement | null} button */
@@ -79,22 +82,21 @@ export class LearnForm extends HTMLElement {
     const fresh = parts.find((part) => !part.hidden && !before.has(words(part)));
     if (writing) editor?.focus();
     else (fresh ?? parts.find((part) => !part.hidden))?.focus();
-    made.refused = refusal(made) !== null;
+    made.overtaken = refusal(made) !== null && base(made)?.value !== base(this)?.value;
     if (ahead) made.save();
   }
 
   /** Keep what is written, without judging it. What another program wrote meanwhile is not written over. */
   async save() {
-    if (this.refused || this.form.ariaBusy === "true") return;
+    if (this.overtaken || this.form.ariaBusy === "true") return;
     const answer = await this.ask(`${new URL(this.form.action).pathname}/save`, true).catch(() => null);
     if (!answer?.ok || !this.isConnected) return;
     const sent = document.createElement("template");
     sent.innerHTML = await answer.text();
-    const now = /** @type {HTMLInputElement | null} */ (sent.content.querySelector("[name=base]"));
-    const mine = /** @type {HTMLInputElement | null} */ (this.querySelector("[name=base]"));
+    const [now, mine] = [base(sent.content), base(this)];
     const refused = refusal(sent.content);
     if (refused) {
-      this.refused = true;
+      this.overtaken = now?.value !== mine?.value;
       this.complain(refused, true);
     }
     if (now && mine) mine.value = now.value;
@@ -138,6 +140,11 @@ function editorOf(form) {
 /** @param {Element} form what stands in its editor now, if it has one */
 function written(form) {
   return form.querySelector("textarea")?.value;
+}
+
+/** @param {ParentNode} part of a page: which text of the file its form began with */
+function base(part) {
+  return /** @type {HTMLInputElement | null} */ (part.querySelector("[name=base]"));
 }
 
 /** @param {ParentNode} part of a page: why an answer was not saved, or nothing */
