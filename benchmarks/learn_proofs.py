@@ -9,6 +9,7 @@ one after the other; a failed test ends the measurement.
 
 import argparse
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -19,11 +20,7 @@ from pairs import keep
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = 8.0  # minutes
 CORES = 2
-LANES = {
-    "browser": ["-n", str(CORES), "--dist", "loadfile", "-m", "browser"],
-    "slow": ["-n", str(CORES), "--dist", "worksteal", "-m", "slow and not browser and not gpu"],
-    "fast": ["-n", str(CORES), "--dist", "loadfile", "-m", "not slow and not browser and not gpu"],
-}
+LANES = runpy.run_path(str(ROOT / "tools" / "run_tests.py"))["lanes"](CORES)
 
 
 def minutes(options: list[str]) -> float:
@@ -40,7 +37,8 @@ def main() -> None:
     )
     parser.add_argument("--out", help="the result as JSON (default: benchmarks/results/learn_proofs.json)")
     args = parser.parse_args()
-    lanes = {name: minutes(options) for name, options in LANES.items()}
+    asked = {name: options for name, options in LANES.items() if name != "accelerator"}
+    lanes = {name.removesuffix(" tests"): minutes(options) for name, options in asked.items()}
     whole = sum(lanes.values())
     told = ", ".join(f"{name} {value:.1f}" for name, value in lanes.items())
     row = {

@@ -13,16 +13,9 @@ PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
 
 def main() -> int:
-    cores = str(min(4, os.cpu_count() or 1))
-    lanes = (
-        ("accelerator", ["-m", "gpu", "-rs"]),
-        ("browser", ["-n", cores, "--dist", "loadfile", "-m", "browser", "-rs"]),
-        ("slow tests", ["-n", cores, "--dist", "worksteal", "-m", "slow and not browser and not gpu"]),
-        ("fast tests", ["-n", cores, "--dist", "loadfile", "-m", "not slow and not browser and not gpu"]),
-    )
     total: Counter[str] = Counter()
     failed = []
-    for name, options in lanes:
+    for name, options in lanes(min(4, os.cpu_count() or 1)).items():
         print(f"== {name}", flush=True)
         code, counts = run(options)
         total += counts
@@ -31,6 +24,17 @@ def main() -> int:
     print("failed: " + ", ".join(failed) if failed else "all lanes passed")
     print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return 1 if failed else 0
+
+
+def lanes(cores: int) -> dict[str, list[str]]:
+    """The options of pytest for each lane; all of them together are every test once."""
+    many = ["-n", str(cores), "--dist"]
+    return {
+        "accelerator": ["-m", "gpu", "-rs"],
+        "browser": [*many, "loadfile", "-m", "browser", "-rs"],
+        "slow tests": [*many, "worksteal", "-m", "slow and not browser and not gpu"],
+        "fast tests": [*many, "loadfile", "-m", "not slow and not browser and not gpu"],
+    }
 
 
 def run(options: list[str]) -> tuple[int, Counter[str]]:
