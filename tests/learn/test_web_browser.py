@@ -352,7 +352,7 @@ def test_run_begins_also_while_the_first_picture_is_being_drawn(browser: Any, st
     visit.close()
 
 
-LONG = "import time\ntime.sleep(5)\n"
+LONG = "import time\ntime.sleep(8)\n"
 
 
 def test_what_is_typed_while_a_check_runs_is_kept(browser: Any, state: tuple[str, Any], home: Path) -> None:

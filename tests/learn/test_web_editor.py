@@ -289,7 +289,7 @@ def test_a_long_line_is_scrolled_in_it_alone(browser: Any, state: tuple[str, Any
     page = visit.page
     page.set_default_timeout(60_000)
     visit.open(f"/topic/{SLUG}")
-    write(page, NAME, f"{LONG}\nimport time\ntime.sleep(2)\n")
+    write(page, NAME, f"{LONG}\nimport time\ntime.sleep(6)\n")
     scroller = page.locator(f"{FORM} .cm-scroller")
     width, inside = scroller.evaluate("(part) => [part.clientWidth, part.scrollWidth]")
     assert inside > 2 * width and page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
