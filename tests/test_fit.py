@@ -176,7 +176,8 @@ def opinions(path: Path, rows: int = 240) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("system", "unit", "length"), [("text_cnn", "word", 6), ("text_lstm", "word", 6), ("bert", "piece", 8)]
+    ("system", "unit", "length"),
+    [("text_cnn", "word", 6), ("text_lstm", "word", 6), ("text_committee", "word", 6), ("bert", "piece", 8)],
 )
 def test_the_model_of_texts_with_labels_is_chosen(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], system: str, unit: str, length: int
@@ -196,7 +197,7 @@ def test_the_model_of_texts_with_labels_is_chosen(
     again = fit(system, file, text="said", target="stars", out=tmp_path / "again", export=False)
     assert again.digest == run.digest
     assert main([*command[:-2], "gpt2", "--out", str(tmp_path / "other")]) == 2
-    known = "there is no model for --model 'gpt2'; known: bert, text_cnn, text_lstm"
+    known = "there is no model for --model 'gpt2'; known: bert, text_cnn, text_committee, text_lstm"
     assert known in capfd.readouterr().err
 
 

@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="SYSTEM",
         help="what to train, where there is a choice: for a text char_lstm, gpt2, llama; for pairs of texts"
-        " seq2seq, transformer; for texts with labels text_cnn, text_lstm, bert",
+        " seq2seq, transformer; for texts with labels text_cnn, text_lstm, text_committee, bert",
     )
     parser.add_argument(
         "--task", metavar="TASK", help="what to learn, where that is not recognised: sequence-to-sequence"

@@ -2,9 +2,11 @@
 
 A system that says in ``FITS`` for which kind of task it can be chosen is found by that literal. Its
 ``CHOSEN`` holds the sizes that suit one's own data; the task says in ``fixed_by`` what these decide about it,
-and in ``proposed`` how they are trained. A system without ``CHOSEN`` is what the task takes by itself.
+and in ``proposed`` how they are trained. A system without ``CHOSEN`` is what the task takes by itself. One
+that must learn by an objective of its own, whatever the task would take, has that in ``OBJECTIVE``.
 """
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -35,3 +37,12 @@ def sizes(name: str | None, kind: str) -> Any:
     if name not in systems:
         raise unknown("model for --model", name, systems)
     return getattr(systems[name].load(), "CHOSEN", None)
+
+
+def learned_by(name: str | None, experiment: Any) -> Any:
+    """``experiment`` with the objective that the system asks for, where it asks for one."""
+    entry = catalog.systems().get(name or "")
+    wanted = getattr(entry.load(), "OBJECTIVE", None) if entry else None
+    if wanted is None:
+        return experiment
+    return replace(experiment, learning=replace(experiment.learning, objective=wanted))

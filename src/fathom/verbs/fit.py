@@ -245,7 +245,7 @@ def build(
     A live module and optimizer take their places in it, or the model of a source does.
     """
     from fathom.verbs import writers
-    from fathom.verbs.choosing import sizes
+    from fathom.verbs.choosing import learned_by, sizes
     from fathom.verbs.live_module import decided, taken_up
 
     kind = catalog.task(origin["task"])
@@ -269,6 +269,7 @@ def build(
         experiment = begun(task, data, source, origin, say)
     else:
         experiment = task.proposed(chosen, data, seed) if chosen else task.experiment(data, seed)
+        experiment = learned_by(origin.get("system"), experiment)
     if model is not None:
         experiment = taken_up(experiment, data, model, optimizer, origin, say)
     return override_all(experiment, origin["settings"]), data

@@ -230,11 +230,12 @@ def begun(
 ) -> Experiment:
     """The run on ``data`` that begins from ``start``; ``origin`` is what ``fit`` was asked for."""
     from fathom.verbs import writers
+    from fathom.verbs.choosing import learned_by
 
     seed = origin["seed"]
     if writers.writes(start):
         return writers.tuned(task, data, start, seed, say)
-    proposed = task.experiment(data, seed)
+    proposed = learned_by(start.system, task.experiment(data, seed))
     return adapted(proposed, data, start, origin.get("time"), say, origin["settings"])
 
 
