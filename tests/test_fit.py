@@ -201,6 +201,18 @@ def test_the_model_of_texts_with_labels_is_chosen(
     assert known in capfd.readouterr().err
 
 
+def test_an_objective_of_its_own_goes_with_the_model(tmp_path: Path) -> None:
+    """A committee's readers learn each by themselves: from nothing, from a run, and where classes are rare."""
+    file = opinions(tmp_path / "opinions.csv")
+    asked: dict[str, Any] = {"text": "said", "target": "stars", "export": False}
+    runs = [fit("text_committee", file, **asked, out=tmp_path / "one", balance="weights")]
+    runs.append(fit(file, start=runs[0].folder, **asked, out=tmp_path / "two"))
+    for run in runs:
+        assert run.record["experiment"]["learning"]["objective"]["class"] == "EachReader"
+    assert runs[0].record["experiment"]["learning"]["objective"]["balance"] == "weights"
+    assert evaluate(runs[1].folder, file, target="stars")["metrics"]["accuracy"] > 0.9
+
+
 def test_more_signs_than_pieces_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lines = [f"{''.join(chr(0x4E00 + i * 60 + j) for j in range(60))},{i % 2}" for i in range(90)]
     (tmp_path / "signs.csv").write_text("\n".join(["said,label", *lines]), encoding="utf-8")
