@@ -202,7 +202,7 @@ def test_the_model_of_texts_with_labels_is_chosen(
 
 
 def test_an_objective_of_its_own_goes_with_the_model(tmp_path: Path) -> None:
-    """A committee's readers learn each by themselves: from nothing, from a run, and where classes are rare."""
+    """A committee's readers learn each by themselves: from nothing, from a run, where classes are rare."""
     file = opinions(tmp_path / "opinions.csv")
     asked: dict[str, Any] = {"text": "said", "target": "stars", "export": False}
     runs = [fit("text_committee", file, **asked, out=tmp_path / "one", balance="weights")]
