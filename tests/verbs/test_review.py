@@ -41,7 +41,7 @@ from fathom.training.optim import Live as LiveOptimizer
 from fathom.training.run import Run
 from fathom.verbs.fit import suit
 from fathom.verbs.importing import import_file
-from fathom.verbs.report import repeat
+from fathom.verbs.report import repeat, shortened
 from fathom.verbs.train import resume, train
 
 ROOT = Path(__file__).parents[2]
@@ -359,3 +359,13 @@ def test_the_command_that_makes_a_fit_again_is_whole() -> None:
     }  # fmt: skip
     assert repeat(origin) == "fathom fit 'my data/a.csv' --set steps=5 --text said --skip-bad --seed 3"
     assert repeat(origin | {"own_model": True}) == ""
+
+
+def test_a_long_setting_is_shortened_on_the_page() -> None:
+    """A vocabulary of thousands of words would be most of a report."""
+    assert shortened([0.9, 0.999]) == [0.9, 0.999] and shortened("x" * 500) == "x" * 500
+    assert shortened(list(range(30))) == list(range(30))
+    said = shortened([f"w{i}" for i in range(5210)])
+    assert said.startswith("['w0', 'w1', ") and said.endswith(
+        "'w29', ... and 5,180 more, which run.json lists]"
+    )

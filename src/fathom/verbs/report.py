@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fathom.verbs.session import Session
 
 NAMED = 5  # of what was skipped; run.json has all
+LISTED = 30  # of the entries of a setting, a vocabulary say
 
 
 def write_report(session: "Session", notes: list[str] | None = None) -> Path:
@@ -44,12 +45,19 @@ def write_report(session: "Session", notes: list[str] | None = None) -> Path:
         evaluation_sections=sections,
         headline=headline,
         cost=cost(record),
-        recipe=record["settings"],
+        recipe={name: shortened(value) for name, value in record["settings"].items()},
         card=card,
         notes=list(dict.fromkeys([*saw, *left_out(record["data"]), *(notes or [])])),
     )
     write(run.report, page)
     return run.report
+
+
+def shortened(value: Any) -> Any:
+    """A setting as the page shows it: of a long list its beginning, and how many more run.json has."""
+    if not isinstance(value, list) or len(value) <= LISTED:
+        return value
+    return f"{str(value[:LISTED])[:-1]}, ... and {len(value) - LISTED:,} more, which run.json lists]"
 
 
 def left_out(facts: Mapping[str, Any]) -> list[str]:
