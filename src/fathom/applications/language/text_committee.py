@@ -1,7 +1,7 @@
 """A committee that reads sentences: three readers with different eyes, each judged by itself.
 
-On ten thousand sentences no network alone reads better than counts of words and pairs do. But networks and
-counts are wrong about different sentences. So three readers see the same words:
+On ten thousand sentences none of them reads better alone than naive Bayes on words and pairs (the claim
+`committee_beats_counts`). But they are wrong about different sentences, so three see the same words:
 
     phrases    the strongest of short phrases, by convolution                      (`text_cnn`)
     order      each word with all that stands before and after it, by recurrence   (`text_lstm`)
@@ -15,8 +15,8 @@ counts are wrong about different sentences. So three readers see the same words:
 The third is the wide half of a wide and deep network (Cheng et al. 2016, section 3.1); its pairs fall into
 buckets by their hash (Joulin et al. 2017, section 2.3), so that the model keeps no list of them. What the
 readers say is joined by a weighted mean of its logarithms, as in Mesnil et al. (2015); the two that are deep
-have much in common and share one half. Each reader learns as if it were alone (`EachReader`): where all share
-one loss, each explains only what the others have left, and together they read worse.
+have much in common and share one half. Each reader learns as if it were alone (`EachReader`), so that each has
+an opinion of every sentence: where all share one loss, each learns only what the others have left.
 
 Axes used below
     b  batch      t  time: words of the sentence      m  readers
