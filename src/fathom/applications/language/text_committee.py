@@ -15,8 +15,8 @@ On ten thousand sentences none of them reads better alone than naive Bayes on wo
 The third is the wide half of a wide and deep network (Cheng et al. 2016, section 3.1); its pairs fall into
 buckets by their hash (Joulin et al. 2017, section 2.3), so that the model keeps no list of them. What the
 readers say is joined by a weighted mean of its logarithms, as in Mesnil et al. (2015); the two that are deep
-have much in common and share one half. Each reader learns as if it were alone (`EachReader`), so that each has
-an opinion of every sentence: where all share one loss, each learns only what the others have left.
+have much in common and share one half. Each reader learns as if it were alone (`EachReader`), so that each
+has an opinion of every sentence: where all share one loss, each learns only what the others have left.
 
 Axes used below
     b  batch      t  time: words of the sentence      m  readers
