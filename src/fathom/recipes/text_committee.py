@@ -8,7 +8,7 @@ from fathom.training import Experiment
 
 
 def text_committee(model: system.Config | None = None) -> Experiment:
-    """Three readers under the terms of `text_lstm`, each with its own loss: two minutes on one core."""
+    """Three readers under the terms of `text_lstm`, each with a loss of its own."""
     beside = text_lstm()
     words = beside.model.vocabulary  # type: ignore[attr-defined]
     return replace(
